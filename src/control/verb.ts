@@ -1,0 +1,79 @@
+import type { Kysely, Transaction } from 'kysely';
+import type { z } from 'zod';
+import type { Catalog } from '../catalog/schema.ts';
+import { CubitError } from '../core/errors.ts';
+import type { IdKind } from '../core/ids.ts';
+import type { Fleet } from '../fleet/port.ts';
+import type { Database } from '../store/schema.ts';
+
+/**
+ * A verb is one thing that can be done, in a file of its own: `control/<noun>/<verb>.ts`. HTTP, OpenAPI and the CLI are
+ * made from its definition; nothing about transports is known here.
+ */
+export interface Verb<I extends z.ZodObject = z.ZodObject, O extends z.ZodType = z.ZodType> {
+  /** `noun.verb`, as in `cubit endpoint create`. */
+  readonly name: string;
+  readonly summary: string;
+  readonly access: Access;
+  /** Path below /api/v1; `{name}` parts are fields of the input, the rest comes from the query (GET) or the body. */
+  readonly route: { readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'; readonly path: string };
+  readonly input: I;
+  readonly output: O;
+  /** Columns of the CLI's table, for answers that are `{ items: […] }`. */
+  readonly columns?: readonly string[];
+  run(args: { ctx: Ctx; input: z.output<I> }): Promise<z.output<O>>;
+}
+
+/** read: any key of the tenant. manage: a key with that scope. operator: the platform's own token. Each includes those before. */
+export type Access = 'read' | 'manage' | 'operator';
+
+export type Actor =
+  | { readonly kind: 'operator' }
+  | {
+      readonly kind: 'tenant';
+      readonly tenantId: string;
+      readonly keyId: string;
+      readonly scope: 'inference' | 'manage';
+    };
+
+export type Trx = Transaction<Database>;
+
+export interface Ctx {
+  readonly db: Kysely<Database>;
+  readonly catalog: Catalog;
+  readonly fleet: Fleet;
+  readonly actor: Actor;
+  readonly requestId: string;
+  /** The `Idempotency-Key` that came with the request. */
+  readonly idempotencyKey: string | null;
+  /** Epoch milliseconds; injected, so that tests move the clock. */
+  now(): number;
+  newId(kind: IdKind): string;
+  /** An unguessable secret, URL-safe. */
+  newSecret(): string;
+  /** Call after a commit that the gateway or the provisioner must see. */
+  changed(): void;
+}
+
+export function defineVerb<I extends z.ZodObject, O extends z.ZodType>(verb: Verb<I, O>): Verb<I, O> {
+  return verb;
+}
+
+/**
+ * The tenant a verb acts for: the key's own, or the one an operator names. Another tenant's id answers like one that
+ * does not exist.
+ */
+export function tenantOf(ctx: Ctx, input: { tenantId?: string | undefined }): string {
+  if (ctx.actor.kind === 'operator') {
+    if (input.tenantId === undefined) {
+      throw new CubitError('invalid_request', 'An operator has to say which tenant: add tenantId.', {
+        details: { param: 'tenantId' },
+      });
+    }
+    return input.tenantId;
+  }
+  if (input.tenantId !== undefined && input.tenantId !== ctx.actor.tenantId) {
+    throw new CubitError('not_found', `There is no tenant ${input.tenantId}.`);
+  }
+  return ctx.actor.tenantId;
+}

@@ -1,0 +1,30 @@
+/** Prefix of every id, so that one can be told from another at sight (`ig-…` is an instance group). */
+export const ID_PREFIXES = {
+  tenant: 't',
+  key: 'key',
+  endpoint: 'ep',
+  servedModel: 'sm',
+  order: 'ord',
+  group: 'ig',
+  segment: 'seg',
+  replica: 'rep',
+  server: 'srv',
+  bill: 'bill',
+  transaction: 'txn',
+  request: 'req',
+  audit: 'aud',
+} as const;
+
+export type IdKind = keyof typeof ID_PREFIXES;
+
+const ALPHABET = '0123456789abcdefghijkmnpqrstuvwx'; // 32 signs: no l, o, y, z to misread
+
+/** `prefix-` and one sign per random byte (5 bits each). Bytes come from the caller: core has no randomness. */
+export function formatId(kind: IdKind, bytes: Uint8Array): string {
+  let body = '';
+  for (const byte of bytes) body += ALPHABET[byte & 31];
+  return `${ID_PREFIXES[kind]}-${body}`;
+}
+
+/** Random bytes an id takes: 16 signs = 80 bits. */
+export const ID_BYTES = 16;

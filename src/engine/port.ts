@@ -1,0 +1,64 @@
+/**
+ * The engine port: what the gateway asks of anything that serves a model. Engines speak OpenAI's wire format, so bytes
+ * pass through; two live implementations (`llama`, `openai-http`) run one contract suite (`engine.case.ts`).
+ */
+export type InferenceKind = 'chat' | 'completion' | 'embedding';
+
+export interface EngineRequest {
+  readonly kind: InferenceKind;
+  /** OpenAI-shaped, validated. `model` is set by the engine. A stream always asks for usage in its last chunk. */
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly requestId: string;
+  /** Prefixes are reused only between requests with the same salt (one per tenant). */
+  readonly cacheSalt: string;
+}
+
+export interface EngineReply {
+  /** True: `bytes` are server-sent events. False: one JSON document. */
+  readonly stream: boolean;
+  readonly bytes: AsyncIterable<Uint8Array>;
+}
+
+export interface EngineHealth {
+  readonly ok: boolean;
+  /** For people, when not ok. */
+  readonly reason: string | null;
+}
+
+/** One shape for every engine's own metrics. null = the engine does not say. */
+export interface EngineMetrics {
+  readonly running: number;
+  readonly waiting: number;
+  readonly kvUsedShare: number | null;
+  readonly promptTokensTotal: number | null;
+  readonly cachedTokensTotal: number | null;
+  readonly outputTokensTotal: number | null;
+}
+
+/** Where an engine is reached; plain data, so that a gateway in another process can connect. */
+export type EngineAddress =
+  | { readonly kind: 'llama'; readonly socketPath: string }
+  | {
+      readonly kind: 'openai-http';
+      readonly url: string;
+      /** The model's name on that server. */
+      readonly model: string;
+      readonly apiKey: string | null;
+      readonly dialect: EngineDialect;
+    };
+
+/** Which server speaks: decides the extra request fields it knows and the names of its metrics. */
+export type EngineDialect = 'cubit' | 'vllm' | 'sglang' | 'llama-server' | 'generic';
+
+export interface Engine {
+  readonly address: EngineAddress;
+  /** Resolves when response headers are in. Throws CubitError `engine_*`, `context_length_exceeded`, `invalid_request`, `unsupported_feature`. Aborting the signal frees the engine's slot. */
+  send(request: EngineRequest, signal: AbortSignal): Promise<EngineReply>;
+  /** Exact prompt tokens of a request, chat template applied; null when the engine has no tokenizer to ask. */
+  countTokens(request: EngineRequest, signal: AbortSignal): Promise<number | null>;
+  health(signal: AbortSignal): Promise<EngineHealth>;
+  metrics(signal: AbortSignal): Promise<EngineMetrics>;
+  close(): Promise<void>;
+}
+
+export type ConnectEngine = (address: EngineAddress) => Engine;

@@ -1,0 +1,69 @@
+import type { WorkCoefficients } from '../core/serving/work.ts';
+import type { EngineAddress } from '../engine/port.ts';
+import type { ReplicaState } from '../fleet/port.ts';
+
+/**
+ * What the control plane publishes and the gateway works from: no database call on the token path. Plain data.
+ */
+export interface GatewaySnapshot {
+  readonly version: number;
+  /** By SHA-256 of the key, hex. Revoked keys are absent. */
+  readonly keys: ReadonlyMap<string, KeySnapshot>;
+  /** By `endpointKey(tenantId, name)` and `endpointKey(tenantId, id)`. */
+  readonly endpoints: ReadonlyMap<string, EndpointSnapshot>;
+}
+
+export interface KeySnapshot {
+  readonly keyId: string;
+  readonly tenantId: string;
+}
+
+export interface EndpointSnapshot {
+  readonly endpointId: string;
+  readonly tenantId: string;
+  readonly name: string;
+  readonly createdAtMs: number;
+  /** What a request waits at most when it does not say (`x-cubit-max-wait-ms`); 0 = never. */
+  readonly maxWaitMs: number;
+  /** Share of each sums to 100. */
+  readonly servedModels: readonly ServedModelSnapshot[];
+}
+
+export interface ServedModelSnapshot {
+  readonly servedModelId: string;
+  readonly modelId: string;
+  readonly trafficPercent: number;
+  readonly contextTokens: number;
+  readonly capabilities: ModelCapabilities;
+  readonly coefficients: WorkCoefficients;
+  /** Sequences a unit decodes together at this tier (B*). */
+  readonly batchPerUnit: number;
+  readonly kvTokensPerUnit: number;
+  /** Learned or catalogued time from start to ready, for the ETA. */
+  readonly startupMs: number;
+  /** Units bought and not ended. */
+  readonly unitsBought: number;
+  readonly replicas: readonly ReplicaSnapshot[];
+}
+
+export interface ModelCapabilities {
+  readonly chat: boolean;
+  readonly completion: boolean;
+  readonly embedding: boolean;
+  readonly structuredOutput: boolean;
+  readonly tools: boolean;
+}
+
+/** On a single-machine template one replica is one unit. */
+export interface ReplicaSnapshot {
+  readonly replicaId: string;
+  readonly state: ReplicaState;
+  readonly address: EngineAddress | null;
+  readonly startedAtMs: number;
+}
+
+export const EMPTY_SNAPSHOT: GatewaySnapshot = { version: 0, keys: new Map(), endpoints: new Map() };
+
+export function endpointKey(tenantId: string, nameOrId: string): string {
+  return `${tenantId}/${nameOrId}`;
+}

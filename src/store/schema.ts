@@ -1,0 +1,196 @@
+import type { Generated, Insertable, Selectable } from 'kysely';
+import type { Outcome } from '../core/serving/outcome.ts';
+
+/**
+ * Tables, as Kysely sees them. Portable between SQLite and PostgreSQL: TEXT, BIGINT and DOUBLE only, no upserts outside
+ * `ON CONFLICT`, no booleans. The last word of a name is its unit: `…_ms` (epoch or span), `…_micros` (money, a bigint in
+ * TypeScript; every other number is a number), `…_us` (work).
+ */
+export interface Database {
+  tenants: {
+    id: string;
+    name: string;
+    /** Billing zone, IANA. */
+    zone: string;
+    currency: string;
+    created_at_ms: number;
+  };
+  api_keys: {
+    id: string;
+    tenant_id: string;
+    name: string;
+    /** SHA-256 of the whole key, hex. The key itself is never stored. */
+    hash: string;
+    /** First signs, to tell keys apart. */
+    hint: string;
+    scope: 'inference' | 'manage';
+    created_at_ms: number;
+    revoked_at_ms: number | null;
+  };
+  ledger_transactions: {
+    id: string;
+    tenant_id: string;
+    kind: 'top_up' | 'bill' | 'refund' | 'correction';
+    /** Unique: a posting made twice is made once. */
+    idempotency_key: string;
+    memo: string;
+    /** When it counts; `created_at_ms` is when it was written. */
+    booked_at_ms: number;
+    created_at_ms: number;
+  };
+  ledger_entries: {
+    id: Generated<number>;
+    transaction_id: string;
+    tenant_id: string;
+    account: string;
+    amount_micros: bigint;
+  };
+  endpoints: {
+    id: string;
+    tenant_id: string;
+    /** Unique among a tenant's endpoints that are not deleted. */
+    name: string;
+    access_mode: 'model_units' | 'tokens_per_second' | 'pay_per_token';
+    overflow_policy: 'reject' | 'queue';
+    max_wait_ms: number;
+    created_at_ms: number;
+    deleted_at_ms: number | null;
+  };
+  served_models: {
+    id: string;
+    endpoint_id: string;
+    tenant_id: string;
+    model_id: string;
+    template_id: string;
+    /** Elasticity coefficient of the tier. */
+    coefficient: number;
+    traffic_percent: number;
+    created_at_ms: number;
+  };
+  orders: {
+    id: string;
+    tenant_id: string;
+    kind: 'new' | 'resize' | 'renew' | 'unsubscribe';
+    billing_type: 'postpaid' | 'prepaid';
+    endpoint_id: string;
+    served_model_id: string;
+    group_id: string;
+    /** Units the group has after the order succeeds. */
+    units: number;
+    state: string;
+    /** For people, when it failed. */
+    failure: string | null;
+    created_at_ms: number;
+    updated_at_ms: number;
+    succeeded_at_ms: number | null;
+  };
+  instance_groups: {
+    id: string;
+    tenant_id: string;
+    endpoint_id: string;
+    served_model_id: string;
+    template_id: string;
+    billing_type: 'postpaid' | 'prepaid';
+    /** Units it has, or is being given. */
+    units: number;
+    state: 'provisioning' | 'active' | 'resizing' | 'unsubscribed' | 'failed';
+    created_at_ms: number;
+    /** The order's success: the first second that is billed. */
+    billed_from_ms: number | null;
+    /** The unsubscription's success: billing ends. */
+    ended_at_ms: number | null;
+  };
+  /** Units × price of a group over time; a new row at every resize or price change. Never updated. */
+  group_segments: {
+    id: string;
+    group_id: string;
+    from_ms: number;
+    units: number;
+    hourly_price_micros: bigint;
+    price_version: string;
+  };
+  bills: {
+    id: string;
+    tenant_id: string;
+    /** The clock hour [from, to) in the tenant's zone. Unique with tenant_id. */
+    hour_from_ms: number;
+    hour_to_ms: number;
+    currency: string;
+    amount_micros: bigint;
+    issued_at_ms: number;
+    transaction_id: string;
+  };
+  bill_lines: {
+    id: Generated<number>;
+    bill_id: string;
+    group_id: string;
+    /** Unit-seconds of this hour. */
+    unit_seconds: number;
+    /** Cumulative since the group's start, after this hour: lines are differences of these. */
+    unit_seconds_total: number;
+    amount_total_micros: bigint;
+    amount_micros: bigint;
+    /** The sum written out, for people. */
+    arithmetic: string;
+  };
+  receipts: {
+    id: string;
+    tenant_id: string;
+    key_id: string;
+    endpoint_id: string | null;
+    served_model_id: string | null;
+    replica_id: string | null;
+    kind: 'chat' | 'completion' | 'embedding';
+    outcome: Outcome;
+    cause: string;
+    prompt_tokens: number;
+    cached_tokens: number;
+    output_tokens: number;
+    estimated_prefill_us: number;
+    estimated_decode_us: number;
+    actual_prefill_us: number;
+    actual_decode_us: number;
+    received_at_ms: number;
+    ended_at_ms: number;
+    wait_ms: number;
+    ttft_ms: number | null;
+    tpot_ms: number | null;
+  };
+  /** OpenAI-compatible servers that run already, adopted as replicas of a template. */
+  servers: {
+    id: string;
+    template_id: string;
+    url: string;
+    model: string;
+    dialect: string;
+    api_key: string | null;
+    created_at_ms: number;
+    removed_at_ms: number | null;
+  };
+  /** Answers of placed requests, so that a replay gets the same one. */
+  idempotency: {
+    tenant_id: string;
+    key: string;
+    verb: string;
+    request_hash: string;
+    response_json: string;
+    created_at_ms: number;
+  };
+  audit: {
+    id: string;
+    tenant_id: string | null;
+    actor: string;
+    verb: string;
+    subject: string;
+    detail_json: string;
+    at_ms: number;
+  };
+  /** Small facts of this installation (for example: the demo tenant was made). */
+  facts: {
+    name: string;
+    value: string;
+  };
+}
+
+export type Row<T extends keyof Database> = Selectable<Database[T]>;
+export type NewRow<T extends keyof Database> = Insertable<Database[T]>;
