@@ -1,0 +1,94 @@
+#!/usr/bin/env node
+// Runs on the machine's own Node ≥ 20 with nothing installed: installs what is missing or stale, then hands over to the
+// packaged Node 24. `bootstrap.mjs <cubit arguments…>` runs the CLI; `bootstrap.mjs --test [vitest arguments…]` all tests.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const modules = join(root, 'node_modules');
+const stampFile = join(modules, '.cubit-installed');
+const windows = process.platform === 'win32';
+const packagedNode = join(modules, 'node', 'bin', windows ? 'node.exe' : 'node');
+
+function fail(message) {
+  console.error(`cubit: ${message}`);
+  process.exit(1);
+}
+
+if (Number(process.versions.node.split('.')[0]) < 20) {
+  fail(`Node ${process.versions.node} is too old: install Node 20 or newer, then run this again.`);
+}
+
+/** What the installed tree depends on; another lockfile or platform means another install. */
+function wantedStamp() {
+  const lock = readFileSync(join(root, 'package-lock.json'));
+  return `${createHash('sha256').update(lock).digest('hex')} ${process.platform}-${process.arch}`;
+}
+
+function installed() {
+  return existsSync(packagedNode) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wantedStamp();
+}
+
+function install() {
+  const startedAt = Date.now();
+  console.error('cubit: installing dependencies (first start or a changed lockfile; about a minute) …');
+  rmSync(stampFile, { force: true });
+  const npm = spawnSync(windows ? 'npm.cmd' : 'npm', ['ci', '--loglevel=error', '--no-fund', '--no-audit'], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: windows,
+  });
+  if (npm.error) fail(`npm could not be started (${npm.error.message}): install npm 10 or newer.`);
+  if (npm.status !== 0) {
+    fail('npm ci failed, see above. Check the network and free disk space (about 700 MB), then run this again.');
+  }
+  const probe = spawnSync(packagedNode, ['--version'], { encoding: 'utf8' });
+  if (probe.status !== 0) {
+    fail(
+      `the packaged Node did not install. Allow the package "node" to run its install script, or use npm 10 or newer.`,
+    );
+  }
+  writeFileSync(stampFile, wantedStamp());
+  console.error(
+    `cubit: installed in ${((Date.now() - startedAt) / 1000).toFixed(0)} s, running on Node ${probe.stdout.trim()}`,
+  );
+}
+
+const env = { ...process.env, PATH: `${join(modules, '.bin')}${delimiter}${process.env.PATH ?? ''}` };
+
+/** Runs a program on the packaged Node, passes signals on, resolves with its exit code. */
+function handOver(args) {
+  return new Promise((resolve) => {
+    const child = spawn(packagedNode, args, { cwd: process.cwd(), env, stdio: 'inherit' });
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+    child.on('error', (error) => fail(`could not start Node 24: ${error.message}`));
+    child.on('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1)));
+  });
+}
+
+async function runTests(vitestArguments) {
+  process.chdir(root);
+  const steps = [
+    ['weights', [join(root, 'src/cli/cubit.ts'), 'weights']],
+    ['types', [join(modules, 'typescript/bin/tsc'), '--noEmit']],
+    ['lint', [join(modules, '@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.']],
+    ['unused code', [join(modules, 'knip/bin/knip.js')]],
+    ['tests', [join(modules, 'vitest/vitest.mjs'), 'run', ...vitestArguments]],
+  ];
+  for (const [name, args] of steps) {
+    console.error(`\ncubit test: ${name}`);
+    const code = await handOver(args);
+    if (code !== 0) return code;
+  }
+  return 0;
+}
+
+if (!installed()) install();
+const [first, ...rest] = process.argv.slice(2);
+process.exitCode =
+  first === '--test'
+    ? await runTests(rest)
+    : await handOver([join(root, 'src/cli/cubit.ts'), ...process.argv.slice(2)]);

@@ -1,0 +1,38 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadConfig } from './config.ts';
+
+const folder = () => mkdtempSync(join(tmpdir(), 'cubit-config-'));
+
+describe('configuration', () => {
+  it('takes defaults, then the file, then the environment, then flags', () => {
+    const dataDir = folder();
+    expect(loadConfig({ dataDir }, {}).port).toBe(8420);
+    writeFileSync(join(dataDir, 'config.json'), '{ "port": 9001, "logLevel": "warn" }');
+    expect(loadConfig({ dataDir }, {})).toMatchObject({ port: 9001, logLevel: 'warn', host: '127.0.0.1' });
+    expect(loadConfig({ dataDir }, { CUBIT_PORT: '9002' }).port).toBe(9002);
+    expect(loadConfig({ dataDir, port: '9003' }, { CUBIT_PORT: '9002' }).port).toBe(9003);
+  });
+
+  it('names the setting and where it came from, in one line', () => {
+    const dataDir = folder();
+    const fault = (flags: object, env: NodeJS.ProcessEnv) => {
+      try {
+        loadConfig({ dataDir, ...flags }, env);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return 'accepted';
+    };
+    expect(fault({}, { CUBIT_PORT: 'eighty' })).toMatch(/CUBIT_PORT: port/);
+    expect(fault({ port: '70000' }, {})).toMatch(/--port/);
+    expect(fault({}, { CUBIT_BILL_ISSUE_DELAY_MS: '1' })).toMatch(/CUBIT_BILL_ISSUE_DELAY_MS/);
+    writeFileSync(join(dataDir, 'config.json'), '{ "prot": 1 }');
+    expect(fault({}, {})).toMatch(/config\.json: there is no setting prot/);
+    writeFileSync(join(dataDir, 'config.json'), '{ port: 1 }');
+    expect(fault({}, {})).toMatch(/config\.json is not valid/);
+    expect(fault({}, {})).not.toMatch(/\n/);
+  });
+});

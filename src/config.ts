@@ -1,0 +1,80 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { defaultCatalogDir } from './catalog/load.ts';
+import { CubitError } from './core/errors.ts';
+import { defaultCacheDir } from './engine/llama/weights.ts';
+
+/**
+ * Every setting of a Cubit process, read in one place: defaults, then `config.json` in the data folder, then CUBIT_*
+ * environment variables, then flags. `cubit up --help` and docs/configuration.md list them.
+ */
+const integer = z.coerce.number().int();
+
+const Config = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1'),
+  port: integer.min(0).max(65_535).default(8420),
+  dataDir: z.string().min(1),
+  cacheDir: z.string().min(1),
+  catalogDir: z.string().min(1),
+  /** A weights file instead of the catalogue's, for templates on the embedded engine. */
+  weights: z.string().min(1).nullable().default(null),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  /** Worker processes on this machine at most. */
+  workersMax: integer.min(0).max(1024).default(4),
+  /** Memory all workers may take, by their templates' need; default: 70 % of the machine's. */
+  workerMemoryBytesMax: integer.positive().nullable().default(null),
+  bodyBytesMax: integer.min(1024).max(1 << 30).default(8 * 1024 * 1024),
+  /** How long running streams may go on after a stop was asked for. */
+  drainMs: integer.min(0).max(3_600_000).default(30_000),
+  /** A bill is issued this long after its hour ended: one to two hours, DESIGN §7. */
+  billIssueDelayMs: integer.min(3_600_000).max(7_200_000).default(3_600_000),
+  /** How long an order may wait for its units before it fails. */
+  provisionMsMax: integer.min(1000).max(86_400_000).default(600_000),
+  /** Creates the tenant `demo` with a wallet, a key and an endpoint at the first start. */
+  demo: z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]).default(true),
+});
+
+export type Config = z.output<typeof Config>;
+type Flags = Partial<Record<keyof Config, unknown>>;
+
+const VARIABLES = Object.fromEntries(
+  Object.keys(Config.shape).map((name) => [name, `CUBIT_${name.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`]),
+) as Record<keyof Config, string>;
+
+export function defaultDataDir(env: NodeJS.ProcessEnv): string {
+  return join(env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'cubit');
+}
+
+/** Throws `config_invalid` with one line that names every bad setting, where it came from and what it wants. */
+export function loadConfig(flags: Flags = {}, env: NodeJS.ProcessEnv = process.env): Config {
+  const fromEnv: Record<string, unknown> = {};
+  for (const [name, variable] of Object.entries(VARIABLES)) {
+    if (env[variable] !== undefined && env[variable] !== '') fromEnv[name] = env[variable];
+  }
+  const fromFlags = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+  const dataDir = String(fromFlags['dataDir'] ?? fromEnv['dataDir'] ?? defaultDataDir(env));
+  const defaults = { dataDir, cacheDir: defaultCacheDir(env), catalogDir: defaultCatalogDir };
+  const file = join(dataDir, 'config.json');
+  const parsed = Config.safeParse({ ...defaults, ...readConfigFile(file), ...fromEnv, ...fromFlags });
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => {
+    const name = String(issue.path[0] ?? '');
+    if (issue.code === 'unrecognized_keys') return `${file}: there is no setting ${issue.keys.join(', ')}`;
+    const origin = name in fromFlags ? `--${name}` : name in fromEnv ? VARIABLES[name as keyof Config] : file;
+    return `${origin}: ${name}: ${issue.message}`;
+  });
+  throw new CubitError('config_invalid', `Bad configuration. ${faults.join('; ')}.`);
+}
+
+function readConfigFile(file: string): Record<string, unknown> {
+  if (!existsSync(file)) return {};
+  try {
+    const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('not a JSON object');
+    return value as Record<string, unknown>;
+  } catch (error) {
+    throw new CubitError('config_invalid', `Bad configuration. ${file} is not valid: ${(error as Error).message}.`);
+  }
+}
