@@ -24,23 +24,39 @@ export const Architecture = z.strictObject({
   layers: count,
   hiddenSize: count,
   vocabularySize: count,
+  /** One matrix is both input and output embedding. */
+  tiedEmbeddings: z.boolean(),
   attention: z.strictObject({
     kind: z.enum(['mha', 'gqa', 'mqa', 'mla']),
     heads: count,
     kvHeads: count,
+    /** Of a query and a key; with `mla` the part that is not rotated. */
     headDimension: count,
+    /** A gate on the output doubles the query projection. */
+    outputGate: z.boolean().optional(),
     /** Tokens a windowed layer sees, and how many layers are windowed. */
     slidingWindow: z.strictObject({ tokens: count, layers: count }).optional(),
     /** Multi-head latent attention's compressed sizes. */
     mla: z
       .strictObject({ kvLoraRank: count, qLoraRank: count.nullable(), ropeDimension: count, valueDimension: count })
       .optional(),
-    /** Layers with linear (recurrent) attention and no growing KV cache. */
-    linearLayers: count.optional(),
-    /** Sparse attention: tokens selected per query. */
-    sparseTopK: count.optional(),
+    /** Layers with linear (recurrent, gated delta rule) attention: a state of fixed size, no growing KV cache. */
+    linear: z
+      .strictObject({
+        layers: count,
+        keyHeads: count,
+        keyDimension: count,
+        valueHeads: count,
+        valueDimension: count,
+        convolutionWidth: count,
+      })
+      .optional(),
+    /** Sparse attention: an indexer selects `topK` tokens per query. */
+    sparse: z.strictObject({ topK: count, indexHeads: count, indexDimension: count }).optional(),
   }),
   feedForward: z.strictObject({
+    /** Gated (SwiGLU, GeGLU): three matrices instead of two. */
+    gated: z.boolean(),
     /** Intermediate size of dense layers; null when every layer is a mixture of experts. */
     intermediateSize: count.nullable(),
     experts: z
@@ -99,11 +115,12 @@ export const MachineType = z.strictObject({
   /** null = any CPU. */
   accelerator: z.string().nullable(),
   acceleratorCount: z.int().nonnegative(),
+  /** This and the next three: of one accelerator (without one, of the machine); null = not known before measured. */
   memoryBytes: count.nullable(),
   bandwidthBytesPerS: count.nullable(),
   /** Dense, bf16. */
   flopsPerS: count.nullable(),
-  /** One way, between accelerators of the machine. */
+  /** One way, out of one accelerator to the others of the machine. */
   linkBytesPerS: count.nullable(),
   sources: z.array(z.string().min(1)).min(1),
 });
@@ -142,7 +159,11 @@ export const Template = z.strictObject({
     sequences: count,
     threads: z.int().nonnegative().default(0),
     structuredOutput: z.boolean().default(false),
+    /** Mean bits of a stored weight, and of a KV cache element; 16 unless said. */
+    weightBits: z.number().positive().optional(),
+    kvBits: z.number().positive().optional(),
   }),
+  /** Tokens that the KV cache of one unit holds (its decode machines, where roles are apart). */
   kvTokensPerUnit: count,
   startupMs: count,
   /** The step model of a unit; DESIGN §3. */
@@ -168,6 +189,7 @@ export const PriceBook = z.strictObject({
   version: z.string().min(1),
   currency: z.string().regex(/^[A-Z]{3}$/),
   validFrom: z.iso.datetime({ offset: true }),
+  notes: z.string().optional(),
   prices: z.array(
     z.strictObject({
       templateId: id,
@@ -179,6 +201,7 @@ export const PriceBook = z.strictObject({
   ),
 });
 
+export type Architecture = z.output<typeof Architecture>;
 export type Model = z.output<typeof Model>;
 export type MachineType = z.output<typeof MachineType>;
 export type Template = z.output<typeof Template>;

@@ -1,0 +1,67 @@
+import type { Architecture } from './schema.ts';
+
+/**
+ * Parameters of a model by part, from its shape: matrices only, without norms, biases and vision towers (together
+ * under 1 % of a language model). Source: the publishers' modelling code; DeepSeek-V2 paper for `mla`.
+ */
+export interface Parameters {
+  /** All layers together. */
+  readonly attention: number;
+  /** Dense layers, shared experts and routers: read for every token. */
+  readonly dense: number;
+  /** One expert of every layer that has experts. */
+  readonly expert: number;
+  /** One embedding matrix. */
+  readonly embedding: number;
+  readonly total: number;
+  /** Every weight a token is multiplied with: looking up an input embedding is no multiplication. */
+  readonly active: number;
+}
+
+export function parametersOf(architecture: Architecture): Parameters {
+  const { feedForward, hiddenSize, kind, layers, tiedEmbeddings, vocabularySize } = architecture;
+  const { experts } = feedForward;
+  const linearLayers = architecture.attention.linear?.layers ?? 0;
+  const attention =
+    (layers - linearLayers) * attentionOfLayer(architecture) + linearLayers * linearAttentionOfLayer(architecture);
+  const matrices = feedForward.gated ? 3 : 2;
+  const expert = experts ? experts.layers * matrices * hiddenSize * experts.intermediateSize : 0;
+  const dense =
+    (layers - (experts?.layers ?? 0)) * matrices * hiddenSize * (feedForward.intermediateSize ?? 0) +
+    (experts ? experts.shared * expert + experts.layers * hiddenSize * experts.count : 0);
+  const embedding = vocabularySize * hiddenSize;
+  return {
+    attention,
+    dense,
+    expert,
+    embedding,
+    total:
+      attention + dense + (experts?.count ?? 0) * expert + (kind === 'encoder' || tiedEmbeddings ? 1 : 2) * embedding,
+    active: attention + dense + (experts?.activePerToken ?? 0) * expert + (kind === 'encoder' ? 0 : embedding),
+  };
+}
+
+function attentionOfLayer({ attention, hiddenSize }: Architecture): number {
+  const { headDimension, heads, kvHeads, mla, outputGate, sparse } = attention;
+  if (!mla) return hiddenSize * headDimension * (heads * (outputGate ? 3 : 2) + 2 * kvHeads);
+  const { kvLoraRank, qLoraRank, ropeDimension, valueDimension } = mla;
+  const queryWidth = heads * (headDimension + ropeDimension);
+  const query = qLoraRank === null ? hiddenSize * queryWidth : qLoraRank * (hiddenSize + queryWidth);
+  const keyValue = hiddenSize * (kvLoraRank + ropeDimension) + kvLoraRank * heads * (headDimension + valueDimension);
+  const output = heads * valueDimension * hiddenSize;
+  const indexer = sparse
+    ? (qLoraRank ?? hiddenSize) * sparse.indexHeads * sparse.indexDimension +
+      hiddenSize * (sparse.indexDimension + sparse.indexHeads)
+    : 0;
+  return query + keyValue + output + indexer;
+}
+
+/** Gated delta rule: projections in for query, key, value and gate, two scalars a head, a convolution, and out. */
+function linearAttentionOfLayer({ attention, hiddenSize }: Architecture): number {
+  if (!attention.linear) return 0;
+  const { convolutionWidth, keyDimension, keyHeads, valueDimension, valueHeads } = attention.linear;
+  const keyWidth = keyHeads * keyDimension;
+  const valueWidth = valueHeads * valueDimension;
+  const projections = hiddenSize * (2 * keyWidth + 2 * valueWidth + 2 * valueHeads) + valueWidth * hiddenSize;
+  return projections + (2 * keyWidth + valueWidth) * convolutionWidth;
+}
