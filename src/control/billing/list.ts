@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { scopeOf } from '../internal.ts';
+import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { TenantFilter } from '../schemas.ts';
+import { defineVerb } from '../verb.ts';
+import { Bill, billView } from './schemas.ts';
+
+export const billList = defineVerb({
+  name: 'bill.list',
+  summary: 'Bills, newest hour first. One per clock hour in which something was used.',
+  access: 'read',
+  route: { method: 'GET', path: '/bills' },
+  input: z.strictObject({ tenantId: TenantFilter, ...PageInput }),
+  output: pageOf(Bill),
+  columns: ['id', 'hourFromMs', 'hourToMs', 'amount', 'issuedAtMs'],
+  async run({ ctx, input }) {
+    const scope = scopeOf(ctx, input);
+    const rows = await ctx.db
+      .selectFrom('bills')
+      .selectAll()
+      .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
+      .where(behind(readCursor(input.cursor), 'hour_from_ms', 'id'))
+      .orderBy('hour_from_ms', 'desc')
+      .orderBy('id', 'desc')
+      .limit(input.limit + 1)
+      .execute();
+    const page = cutPage(rows, input.limit, (row) => ({ atMs: row.hour_from_ms, id: row.id }));
+    return { items: page.rows.map(billView), nextCursor: page.nextCursor };
+  },
+});

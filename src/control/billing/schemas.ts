@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { billLine } from '../../core/commerce/billing.ts';
+import type { Row } from '../../store/schema.ts';
+import type { Db } from '../internal.ts';
+import { Count, EpochMs, Id, Money, money } from '../schemas.ts';
+import { billedToMs, openGroups } from './groups.ts';
+
+export const Bill = z.object({
+  id: Id,
+  tenantId: Id,
+  hourFromMs: EpochMs,
+  hourToMs: EpochMs,
+  amount: Money,
+  issuedAtMs: EpochMs,
+  transactionId: Id,
+});
+
+export function billView(row: Row<'bills'>): z.output<typeof Bill> {
+  return {
+    id: row.id,
+    tenantId: row.tenant_id,
+    hourFromMs: row.hour_from_ms,
+    hourToMs: row.hour_to_ms,
+    amount: money(row.amount_micros, row.currency),
+    issuedAtMs: row.issued_at_ms,
+    transactionId: row.transaction_id,
+  };
+}
+
+export const Line = z.object({
+  groupId: Id,
+  unitSeconds: Count.describe('Units × seconds'),
+  amount: Money,
+  arithmetic: z.string().describe('The sum written out'),
+});
+
+export interface Unbilled {
+  /** End of the last billed hour, 0 before the first. */
+  readonly billedToMs: number;
+  readonly totalMicros: bigint;
+  readonly lines: readonly (Omit<z.output<typeof Line>, 'amount'> & { endpointId: string; amountMicros: bigint })[];
+}
+
+/** What a tenant's groups cost from the last bill to `atMs`, computed as the next bill will compute it. */
+export async function unbilled(
+  db: Db,
+  tenant: Pick<Row<'tenants'>, 'id' | 'currency'>,
+  atMs: number,
+): Promise<Unbilled> {
+  const fromMs = await billedToMs(db, tenant.id);
+  const groups = await openGroups(db, tenant.id, { fromMs, toMs: atMs });
+  const lines = groups.flatMap(({ groupId, endpointId, billed, before }) => {
+    const line = billLine(billed, { ...before, billedToMs: fromMs }, atMs, tenant.currency);
+    if (line === null) return [];
+    const { unitSeconds, amountMicros, arithmetic } = line;
+    return [{ groupId, endpointId, unitSeconds, amountMicros, arithmetic }];
+  });
+  const totalMicros = lines.reduce((sum, line) => sum + line.amountMicros, 0n);
+  return { billedToMs: fromMs, totalMicros, lines };
+}

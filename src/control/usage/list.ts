@@ -1,0 +1,63 @@
+import { z } from 'zod';
+import { OUTCOMES } from '../../core/serving/outcome.ts';
+import { receiptOf } from '../../store/receipts.ts';
+import { scopeOf } from '../internal.ts';
+import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { Count, EpochMs, Id, TenantFilter } from '../schemas.ts';
+import { defineVerb } from '../verb.ts';
+
+const Work = z.object({ prefillUs: Count, decodeUs: Count });
+
+const ReceiptView = z.object({
+  requestId: z.string(),
+  tenantId: z.string(),
+  keyId: z.string(),
+  endpointId: z.string().nullable(),
+  servedModelId: z.string().nullable(),
+  replicaId: z.string().nullable().describe('Who served it'),
+  kind: z.enum(['chat', 'completion', 'embedding']),
+  outcome: z.enum(OUTCOMES),
+  cause: z.string(),
+  promptTokens: Count,
+  cachedTokens: Count,
+  outputTokens: Count,
+  estimated: Work.describe('Unit-microseconds, at admission'),
+  actual: Work.describe('Unit-microseconds, from the tokens there were'),
+  receivedAtMs: EpochMs,
+  endedAtMs: EpochMs,
+  waitMs: z.number(),
+  ttftMs: z.number().nullable(),
+  tpotMs: z.number().nullable(),
+});
+
+export const usageList = defineVerb({
+  name: 'usage.list',
+  summary: 'Receipts of requests, newest first: estimated and actual work, and who served them.',
+  access: 'read',
+  route: { method: 'GET', path: '/usage/receipts' },
+  input: z.strictObject({
+    tenantId: TenantFilter,
+    endpointId: Id.optional().describe('Only this endpoint'),
+    outcome: z.enum(OUTCOMES).optional().describe('Only requests that ended like this'),
+    ...PageInput,
+  }),
+  output: pageOf(ReceiptView),
+  columns: ['requestId', 'endpointId', 'outcome', 'promptTokens', 'outputTokens', 'ttftMs', 'tpotMs', 'receivedAtMs'],
+  async run({ ctx, input }) {
+    const scope = scopeOf(ctx, input);
+    const { endpointId, outcome } = input;
+    const rows = await ctx.db
+      .selectFrom('receipts')
+      .selectAll()
+      .$if(scope !== null, (query) => query.where('tenant_id', '=', scope ?? ''))
+      .$if(endpointId !== undefined, (query) => query.where('endpoint_id', '=', endpointId ?? ''))
+      .$if(outcome !== undefined, (query) => query.where('outcome', '=', outcome ?? 'completed'))
+      .where(behind(readCursor(input.cursor), 'received_at_ms', 'id'))
+      .orderBy('received_at_ms', 'desc')
+      .orderBy('id', 'desc')
+      .limit(input.limit + 1)
+      .execute();
+    const page = cutPage(rows, input.limit, (row) => ({ atMs: row.received_at_ms, id: row.id }));
+    return { items: page.rows.map(receiptOf), nextCursor: page.nextCursor };
+  },
+});

@@ -1,0 +1,156 @@
+import { added, type Bucket, capacityUs, drained, drainMs, emptyBucket, withUnits } from './bucket.ts';
+import { NO_WORK, totalUs, type Work } from './work.ts';
+
+/**
+ * Admission to one served model: the contract bucket says what was bought, the engine guard what the ready units can
+ * hold at once. A single-machine template has one pool that carries prefill and decode together; work keeps the two
+ * figures apart all the way, so that a disaggregated template can give each pool a bucket. Time is passed in.
+ *
+ * A reservation lives reserve → extend* → settle. Conservation (invariant 1), in whole unit-microseconds:
+ *
+ *     Σ reserved (extensions included) = Σ settled + Σ returned + Σ outstanding
+ */
+export interface AdmissionLimits {
+  readonly readyUnits: number;
+  /** Sequences a unit decodes together (B*). */
+  readonly batchPerUnit: number;
+  readonly kvTokensPerUnit: number;
+}
+
+export interface Estimate {
+  readonly work: Work;
+  /** Tokens of KV cache it holds when it is done. */
+  readonly kvTokens: number;
+  /** Sequences it decodes: 1, or the prompts of a batched request. */
+  readonly sequences: number;
+}
+
+export type Fit =
+  | { readonly fits: true }
+  | { readonly fits: false; readonly because: 'units' | 'bucket' | 'batch' | 'kv'; readonly waitMs: number };
+
+export interface AdmissionTotals {
+  readonly reservedUs: number;
+  readonly settledUs: number;
+  readonly returnedUs: number;
+}
+
+export interface AdmissionView extends AdmissionTotals {
+  readonly levelUs: number;
+  readonly capacityUs: number;
+  readonly readyUnits: number;
+  /** Sequences that were let in and are not settled. */
+  readonly running: number;
+  readonly kvTokens: number;
+  readonly outstandingUs: number;
+}
+
+/** A place that a request holds. Only `Admission` changes it. */
+export interface Reservation {
+  readonly work: Work;
+  readonly kvTokens: number;
+  readonly sequences: number;
+  readonly settled: boolean;
+}
+
+type OwnReservation = { -readonly [K in keyof Reservation]: Reservation[K] };
+
+export class Admission {
+  #limits: AdmissionLimits;
+  #bucket: Bucket;
+  #running = 0;
+  #kvTokens = 0;
+  #outstandingUs = 0;
+  #reservedUs = 0;
+  #settledUs = 0;
+  #returnedUs = 0;
+
+  constructor(limits: AdmissionLimits, nowMs: number) {
+    this.#limits = limits;
+    this.#bucket = emptyBucket(limits.readyUnits, nowMs);
+  }
+
+  setLimits(limits: AdmissionLimits, nowMs: number): void {
+    this.#limits = limits;
+    this.#bucket = withUnits(this.#bucket, limits.readyUnits, nowMs);
+  }
+
+  /** Whether the estimate may enter now, behind `aheadUs` of waiting work; if not, why and the predicted wait in ms. */
+  fit(estimate: Estimate, nowMs: number, aheadUs = 0): Fit {
+    const { readyUnits, batchPerUnit, kvTokensPerUnit } = this.#limits;
+    if (readyUnits <= 0) return { fits: false, because: 'units', waitMs: Number.POSITIVE_INFINITY };
+    const bucketMs = drainMs(this.#bucket, totalUs(estimate.work), nowMs, aheadUs);
+    if (bucketMs > 0) return { fits: false, because: 'bucket', waitMs: bucketMs };
+    // An idle engine takes anything: what is too large for it is the engine's to say.
+    if (this.#running === 0) return { fits: true };
+    if (this.#running + estimate.sequences > batchPerUnit * readyUnits) {
+      return { fits: false, because: 'batch', waitMs: this.#slotMs() };
+    }
+    if (this.#kvTokens + estimate.kvTokens > kvTokensPerUnit * readyUnits) {
+      return { fits: false, because: 'kv', waitMs: this.#slotMs() };
+    }
+    return { fits: true };
+  }
+
+  reserve(estimate: Estimate, nowMs: number): Reservation {
+    const reservation: OwnReservation = { work: NO_WORK, kvTokens: 0, sequences: estimate.sequences, settled: false };
+    this.#running += estimate.sequences;
+    this.#grow(reservation, estimate.work, estimate.kvTokens, nowMs);
+    return reservation;
+  }
+
+  /** The answer grows beyond what was reserved. Throws when the reservation is settled already (a programmer's error). */
+  extend(reservation: Reservation, delta: Work, kvTokens: number, nowMs: number): void {
+    if (reservation.settled) throw new Error('A settled reservation cannot be extended.');
+    this.#grow(reservation, delta, kvTokens, nowMs);
+  }
+
+  /** What it took in the end; the rest is returned at once. Throws when it was settled before (a programmer's error). */
+  settle(reservation: Reservation, actual: Work, nowMs: number): void {
+    if (reservation.settled) throw new Error('A reservation settles once.');
+    const overrunUs = totalUs(actual) - totalUs(reservation.work);
+    if (overrunUs > 0) this.#grow(reservation, { prefillUs: 0, decodeUs: overrunUs }, 0, nowMs);
+    const reservedUs = totalUs(reservation.work);
+    const returnedUs = reservedUs - totalUs(actual);
+    this.#bucket = added(this.#bucket, -returnedUs, nowMs);
+    this.#running -= reservation.sequences;
+    this.#kvTokens -= reservation.kvTokens;
+    this.#outstandingUs -= reservedUs;
+    this.#settledUs += totalUs(actual);
+    this.#returnedUs += returnedUs;
+    (reservation as OwnReservation).settled = true;
+  }
+
+  view(nowMs: number): AdmissionView {
+    return {
+      levelUs: Math.ceil(drained(this.#bucket, nowMs).levelUs),
+      capacityUs: capacityUs(this.#limits.readyUnits),
+      readyUnits: this.#limits.readyUnits,
+      running: this.#running,
+      kvTokens: this.#kvTokens,
+      outstandingUs: this.#outstandingUs,
+      reservedUs: this.#reservedUs,
+      settledUs: this.#settledUs,
+      returnedUs: this.#returnedUs,
+    };
+  }
+
+  #grow(reservation: Reservation, delta: Work, kvTokens: number, nowMs: number): void {
+    const own = reservation as OwnReservation;
+    own.work = {
+      prefillUs: own.work.prefillUs + delta.prefillUs,
+      decodeUs: own.work.decodeUs + delta.decodeUs,
+    };
+    own.kvTokens += kvTokens;
+    const deltaUs = totalUs(delta);
+    this.#bucket = added(this.#bucket, deltaUs, nowMs);
+    this.#kvTokens += kvTokens;
+    this.#outstandingUs += deltaUs;
+    this.#reservedUs += deltaUs;
+  }
+
+  /** When the next place is likely free: what is outstanding takes outstanding ÷ rate in all, so one of `running` that ÷ running. */
+  #slotMs(): number {
+    return Math.max(1, Math.ceil(this.#outstandingUs / (1_000 * this.#limits.readyUnits * this.#running)));
+  }
+}

@@ -1,0 +1,84 @@
+import type { CubitError } from '../core/errors.ts';
+import type { Fit, Reservation } from '../core/serving/admission.ts';
+import { totalUs } from '../core/serving/work.ts';
+import type { Estimated } from './estimate.ts';
+import type { Exchange } from './exchange.ts';
+import { exhausted, explain, scalingUp } from './explain.ts';
+import type { ServedModel, Waiter } from './served.ts';
+
+export interface AdmitOptions {
+  readonly served: ServedModel;
+  readonly keyId: string;
+  readonly estimated: Estimated;
+  /** What it holds in memory while it waits. */
+  readonly bytes: number;
+  /** At most; 0 = not at all. */
+  readonly waitMs: number;
+  readonly monotonicMs: () => number;
+}
+
+/** Whether it would enter now, behind those that wait: nobody overtakes. */
+export function fitBehindQueue({ served, estimated, monotonicMs }: AdmitOptions): Fit {
+  const fit = served.admission.fit(estimated, monotonicMs(), served.queue.workUs);
+  if (!fit.fits || served.queue.size === 0) return fit;
+  return { fits: false, because: 'batch', waitMs: 1 };
+}
+
+/** Whether waiting can help at all: with no unit ready only when one is expected in time. */
+export function mayWait({ served, waitMs }: AdmitOptions, fit: Fit): boolean {
+  if (fit.fits || waitMs <= 0) return false;
+  return fit.because !== 'units' || (served.etaMs() ?? Number.POSITIVE_INFINITY) <= waitMs;
+}
+
+/**
+ * Step 5: a place, at once or after waiting in line. The exchange holds the reservation until it settles. Throws
+ * `model_units_exhausted`, `endpoint_scaling_up`, and what cuts the exchange while it waits.
+ */
+export async function admit(exchange: Exchange, options: AdmitOptions): Promise<void> {
+  const { served, keyId, estimated } = options;
+  const fit = fitBehindQueue(options);
+  if (fit.fits) {
+    exchange.reservation = served.reserve(keyId, estimated);
+    return;
+  }
+  if (!mayWait(options, fit)) throw refusal(options, fit);
+  const sinceMs = options.monotonicMs();
+  try {
+    await place(exchange, options, fit);
+  } finally {
+    exchange.onCut(null);
+    exchange.waitMs = options.monotonicMs() - sinceMs;
+  }
+}
+
+function place(exchange: Exchange, options: AdmitOptions, fit: Fit): Promise<void> {
+  const { served, keyId, estimated, bytes, waitMs } = options;
+  return new Promise((resolve, reject) => {
+    const waiter: Waiter = {
+      keyId,
+      estimate: estimated,
+      workUs: totalUs(estimated.work),
+      bytes,
+      deadlineMs: options.monotonicMs() + waitMs,
+      admit: (reservation: Reservation) => {
+        exchange.reservation = reservation;
+        resolve();
+      },
+      expire: () => {
+        exchange.expired = true;
+        reject(refusal(options, fitBehindQueue(options)));
+      },
+    };
+    const offer = served.enqueue(waiter);
+    if (offer !== 'queued') return reject(exhausted(explain(options, fit), 'The queue of this endpoint is full'));
+    exchange.onCut((error) => {
+      served.dequeue(waiter);
+      reject(error);
+    });
+  });
+}
+
+function refusal(options: AdmitOptions, fit: Fit): CubitError {
+  if (options.served.admission.view(options.monotonicMs()).readyUnits === 0) return scalingUp(options.served);
+  return exhausted(explain(options, fit), 'The model units of this endpoint are in use');
+}

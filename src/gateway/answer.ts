@@ -1,0 +1,45 @@
+import { CubitError } from '../core/errors.ts';
+import { totalUs } from '../core/serving/work.ts';
+import type { EngineReply } from '../engine/port.ts';
+import { account, type Delivery, receiptHeaders, receiptOf } from './delivery.ts';
+import { sendJson } from './respond.ts';
+import { finishReasonOf, isFields, usageFrom, usageOf } from './usage.ts';
+import type { Watchdog } from './watchdog.ts';
+
+/** Step 7 for answers that are one JSON document. Throws `engine_failed` when the engine sends anything else. */
+export async function answerReply(delivery: Delivery, reply: EngineReply, watchdog: Watchdog): Promise<void> {
+  if (reply.stream) throw new CubitError('engine_failed', 'The engine answered with a stream that nobody asked for.');
+  const { exchange, estimated, limits } = delivery;
+  const bytes = await collect(reply.bytes, limits.answerBytesMax, watchdog.signal);
+  const document = toDocument(bytes, exchange.kind === 'embedding' ? 'data' : 'choices');
+  const stated = usageOf(document);
+  exchange.cause = finishReasonOf(document) ?? 'complete';
+  // Without usage, what was reserved is the best that is known.
+  account(delivery, stated ?? estimated.tokens, stated !== null);
+  const usage = isFields(document['usage']) ? document['usage'] : usageFrom(exchange.tokens);
+  const headers = { ...receiptHeaders(exchange, estimated), 'x-cubit-work-actual-us': totalUs(exchange.actual) };
+  sendJson(exchange.res, 200, { ...document, usage: { ...usage, cubit: receiptOf(delivery) } }, headers);
+}
+
+async function collect(parts: AsyncIterable<Uint8Array>, bytesMax: number, signal: AbortSignal): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of parts) {
+    if (signal.aborted) throw signal.reason;
+    size += chunk.length;
+    if (size > bytesMax) throw new CubitError('engine_failed', 'The engine sent an answer that is too large.');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size);
+}
+
+function toDocument(bytes: Buffer, list: 'choices' | 'data'): Record<string, unknown> {
+  let document: unknown;
+  try {
+    document = JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new CubitError('engine_failed', 'The engine sent an answer that is not JSON.', { cause });
+  }
+  if (isFields(document) && Array.isArray(document[list]) && document[list].length > 0) return document;
+  throw new CubitError('engine_failed', `The engine sent an answer without ${list}.`);
+}

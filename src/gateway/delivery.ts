@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import type { OutgoingHttpHeaders } from 'node:http';
+import { totalUs } from '../core/serving/work.ts';
+import { type Estimated, workOfAll } from './estimate.ts';
+import type { Exchange } from './exchange.ts';
+import type { GatewayLimits } from './limits.ts';
+import type { ServedModel } from './served.ts';
+import type { Watchdog } from './watchdog.ts';
+
+/** What both kinds of answer need of the steps before. */
+export interface Delivery {
+  readonly exchange: Exchange;
+  readonly served: ServedModel;
+  readonly keyId: string;
+  readonly estimated: Estimated;
+  readonly includeUsage: boolean;
+  readonly limits: GatewayLimits;
+  readonly monotonicMs: () => number;
+}
+
+/** The receipt's short form in response headers. */
+export function receiptHeaders(exchange: Exchange, estimated: Estimated): OutgoingHttpHeaders {
+  return {
+    'x-cubit-work-estimated-us': totalUs(estimated.work),
+    'x-cubit-wait-ms': Math.round(exchange.waitMs),
+    'x-cubit-served-model': exchange.served?.snapshot.servedModelId,
+    'x-cubit-replica': exchange.replicaId ?? undefined,
+  };
+}
+
+/**
+ * The receipt as `usage.cubit`. It always stands in the answer's `usage`: of the JSON document, or of a stream's last
+ * chunk before `[DONE]`. That chunk is the usage chunk (`choices: []`) when the client asked for one with
+ * `stream_options.include_usage`; otherwise it is the chunk with the finish reason, so that clients that read
+ * `choices[0]` of every chunk never meet one without. The official SDKs keep fields that they do not know.
+ */
+export function receiptOf({ exchange, served, estimated }: Delivery): Record<string, unknown> {
+  return {
+    request_id: exchange.requestId,
+    served_model: served.snapshot.servedModelId,
+    replica: exchange.replicaId,
+    estimated: { prefill_us: estimated.work.prefillUs, decode_us: estimated.work.decodeUs },
+    actual: { prefill_us: exchange.actual.prefillUs, decode_us: exchange.actual.decodeUs },
+    wait_ms: Math.round(exchange.waitMs),
+    ttft_ms: exchange.ttftMs === null ? null : Math.round(exchange.ttftMs),
+  };
+}
+
+/** Writes down what the answer took: as the engine states it, or as estimated and counted. */
+export function account(delivery: Delivery, tokens: Exchange['tokens'], stated: boolean): void {
+  const { exchange, served, estimated } = delivery;
+  exchange.tokens = tokens;
+  exchange.tokensStated = stated;
+  exchange.actual = workOfAll(served.snapshot.coefficients, tokens, estimated.sequences);
+}
+
+/** Writes and, when the client is slow, waits for it: the engine is read no faster than the client reads. */
+export async function write(delivery: Delivery, bytes: Uint8Array, watchdog: Watchdog): Promise<void> {
+  const { res } = delivery.exchange;
+  if (res.write(bytes)) return;
+  watchdog.armForClient(delivery.limits.clientStallMsMax);
+  await once(res, 'drain', { signal: watchdog.signal });
+}

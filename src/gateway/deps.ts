@@ -1,0 +1,28 @@
+import type { Registry } from 'prom-client';
+import type { Receipt } from '../core/commerce/metering.ts';
+import type { ConnectEngine, EngineDialect } from '../engine/port.ts';
+import type { GatewayLimits } from './limits.ts';
+
+/** What the gateway is given; nothing is read from elsewhere. */
+export interface GatewayDeps {
+  readonly connect: ConnectEngine;
+  /** Extra request fields that an engine's dialect understands (`top_k` …). */
+  readonly knownFields: (dialect: EngineDialect) => ReadonlySet<string>;
+  /** Epoch milliseconds, for stamps only. */
+  readonly now: () => number;
+  /** Milliseconds that never go back, for everything that is measured. */
+  readonly monotonicMs: () => number;
+  readonly newRequestId: () => string;
+  /** Takes one receipt per authenticated request; returns at once. */
+  readonly record: (receipt: Receipt) => void;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly limits?: Partial<GatewayLimits>;
+}
+
+/** What pino offers of this. Never given prompt text or keys. */
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}

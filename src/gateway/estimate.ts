@@ -1,0 +1,52 @@
+import type { Estimate } from '../core/serving/admission.ts';
+import type { OutputLengths } from '../core/serving/lengths.ts';
+import { type TokenCounts, type Work, type WorkCoefficients, workOf } from '../core/serving/work.ts';
+import type { InferenceKind } from '../engine/port.ts';
+import { measure, type PromptMeasure } from './messages.ts';
+import type { Checked } from './params.ts';
+import type { ServedModel } from './served.ts';
+
+export interface Estimated extends Estimate {
+  readonly prompt: PromptMeasure;
+  readonly tokens: TokenCounts;
+  /** More output than this cannot come. */
+  readonly outputTokensMax: number;
+}
+
+/** Step 4: what the request will likely cost. Nothing of the prompt is counted as cached: admission comes before routing. */
+export function estimate(
+  kind: InferenceKind,
+  checked: Checked,
+  served: ServedModel,
+  lengths: OutputLengths,
+  lengthKey: string,
+): Estimated {
+  const { contextTokens, coefficients } = served.snapshot;
+  const prompt = measure(kind, checked.body);
+  const { sequences } = prompt;
+  const wanted = prompt.tokens ?? served.prompts.estimate(prompt.bytes, prompt.messages);
+  const promptTokens = Math.min(wanted, contextTokens * sequences);
+  const roomEach = Math.max(1, contextTokens - Math.floor(promptTokens / sequences));
+  const maxEach = kind === 'embedding' ? 0 : Math.min(checked.maxTokens ?? roomEach, roomEach);
+  const outputTokens = kind === 'embedding' ? 0 : lengths.estimate(lengthKey, maxEach) * sequences;
+  const tokens = { promptTokens, cachedTokens: 0, outputTokens };
+  return {
+    prompt,
+    tokens,
+    outputTokensMax: maxEach * sequences,
+    work: workOfAll(coefficients, tokens, sequences),
+    kvTokens: promptTokens + outputTokens,
+    sequences,
+  };
+}
+
+/** Work of a batched request: work is not linear in length, so each sequence counts on its own, at the mean length. */
+export function workOfAll(coefficients: WorkCoefficients, tokens: TokenCounts, sequences: number): Work {
+  if (sequences === 1) return workOf(coefficients, tokens);
+  const each = workOf(coefficients, {
+    promptTokens: tokens.promptTokens / sequences,
+    cachedTokens: tokens.cachedTokens / sequences,
+    outputTokens: tokens.outputTokens / sequences,
+  });
+  return { prefillUs: each.prefillUs * sequences, decodeUs: each.decodeUs * sequences };
+}

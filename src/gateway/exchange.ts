@@ -1,0 +1,76 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { CubitError } from '../core/errors.ts';
+import type { Estimate, Reservation } from '../core/serving/admission.ts';
+import type { Outcome } from '../core/serving/outcome.ts';
+import { NO_WORK, type TokenCounts, type Work } from '../core/serving/work.ts';
+import type { InferenceKind } from '../engine/port.ts';
+import type { ServedModel } from './served.ts';
+import type { EndpointSnapshot, KeySnapshot } from './snapshot.ts';
+
+/** One request on its way through the pipeline: each step reads what the steps before it wrote. */
+export class Exchange {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly kind: InferenceKind;
+  readonly requestId: string;
+  /** Epoch ms. */
+  readonly receivedAtMs: number;
+
+  // authenticate, resolve
+  key: KeySnapshot | null = null;
+  endpoint: EndpointSnapshot | null = null;
+  served: ServedModel | null = null;
+  // estimate, admit: held until settle
+  estimate: Estimate | null = null;
+  reservation: Reservation | null = null;
+  waitMs = 0;
+  // route, stream
+  replicaId: string | null = null;
+  /** Monotonic ms; the first one is the start of TTFT. */
+  sentMs: number | null = null;
+  firstTokenMs: number | null = null;
+  lastTokenMs: number | null = null;
+  tokens: TokenCounts = { promptTokens: 0, cachedTokens: 0, outputTokens: 0 };
+  /** The engine itself stated `tokens`; otherwise they are the estimate and what was counted. */
+  tokensStated = false;
+  actual: Work = NO_WORK;
+  // how it ended
+  outcome: Outcome = 'failed';
+  cause = 'internal';
+  expired = false;
+
+  #cut: CubitError | null = null;
+  #onCut: ((error: CubitError) => void) | null = null;
+
+  constructor(req: IncomingMessage, res: ServerResponse, kind: InferenceKind, requestId: string, receivedAtMs: number) {
+    this.req = req;
+    this.res = res;
+    this.kind = kind;
+    this.requestId = requestId;
+    this.receivedAtMs = receivedAtMs;
+  }
+
+  /** Ends it from outside: the client has left, or a drain's time is over. Whatever step it is in stops with the error. */
+  cut(error: CubitError): void {
+    if (this.#cut !== null) return;
+    this.#cut = error;
+    this.#onCut?.(error);
+  }
+
+  /** Sets what stops the present step; null when the step is over. Called at once when it is cut already. */
+  onCut(listener: ((error: CubitError) => void) | null): void {
+    this.#onCut = listener;
+    if (listener !== null && this.#cut !== null) listener(this.#cut);
+  }
+
+  get ttftMs(): number | null {
+    return this.sentMs === null || this.firstTokenMs === null ? null : this.firstTokenMs - this.sentMs;
+  }
+
+  /** (last − first token) ÷ (tokens − 1). */
+  get tpotMs(): number | null {
+    const { outputTokens } = this.tokens;
+    if (this.firstTokenMs === null || this.lastTokenMs === null || outputTokens < 2) return null;
+    return (this.lastTokenMs - this.firstTokenMs) / (outputTokens - 1);
+  }
+}

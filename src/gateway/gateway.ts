@@ -1,0 +1,144 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CubitError, toCubitError } from '../core/errors.ts';
+import type { AdmissionView } from '../core/serving/admission.ts';
+import type { InferenceKind } from '../engine/port.ts';
+import { authenticate } from './authenticate.ts';
+import type { GatewayDeps } from './deps.ts';
+import { Exchange } from './exchange.ts';
+import { findModel, listModels } from './models.ts';
+import { serve } from './pipeline.ts';
+import { sendError, sendJson } from './respond.ts';
+import type { GatewaySnapshot } from './snapshot.ts';
+import { State } from './state.ts';
+
+export interface ServedModelStats extends AdmissionView {
+  readonly servedModelId: string;
+  readonly queued: number;
+  readonly queuedUs: number;
+}
+
+export interface GatewayStats {
+  readonly version: number;
+  /** Requests on their way, waiting ones included. */
+  readonly active: number;
+  readonly draining: boolean;
+  readonly servedModels: readonly ServedModelStats[];
+}
+
+export interface Gateway {
+  apply(snapshot: GatewaySnapshot): void;
+  /** Takes a request of node:http when its path is the gateway's (`/v1/…`, `/api/v3/…`); false = not ours, untouched. */
+  handle(req: IncomingMessage, res: ServerResponse): boolean;
+  /** Admits nothing more and lets running requests finish for up to `drainMs`; then cuts them with an error event. */
+  drain(drainMs: number): Promise<void>;
+  stats(): GatewayStats;
+  /** Cuts what is running and closes every connection to engines. */
+  close(): Promise<void>;
+}
+
+/** OpenAI's prefix, and Ark's. */
+const PREFIXES = ['/v1/', '/api/v3/'];
+const KINDS: Readonly<Record<string, InferenceKind>> = {
+  'chat/completions': 'chat',
+  completions: 'completion',
+  embeddings: 'embedding',
+};
+
+export function createGateway(deps: GatewayDeps): Gateway {
+  const state = new State(deps);
+  return {
+    apply: (snapshot) => state.apply(snapshot),
+    handle: (req, res) => handle(state, req, res),
+    drain: (drainMs) => drain(state, drainMs),
+    stats: () => statsOf(state),
+    close: async () => {
+      await drain(state, 0);
+      for (const model of state.served.values()) model.retire();
+      state.served.clear();
+    },
+  };
+}
+
+function handle(state: State, req: IncomingMessage, res: ServerResponse): boolean {
+  const [path = ''] = (req.url ?? '').split('?', 1);
+  const prefix = PREFIXES.find((one) => path.startsWith(one));
+  if (prefix === undefined) return false;
+  const requestId = state.deps.newRequestId();
+  res.setHeader('x-request-id', requestId);
+  const route = path.slice(prefix.length);
+  const kind = Object.hasOwn(KINDS, route) ? KINDS[route] : undefined;
+  if (kind !== undefined && req.method === 'POST') {
+    void begin(state, new Exchange(req, res, kind, requestId, state.deps.now()));
+  } else {
+    read(state, route, kind !== undefined, req, res);
+  }
+  return true;
+}
+
+async function begin(state: State, exchange: Exchange): Promise<void> {
+  state.exchanges.add(exchange);
+  exchange.res.on('close', () => {
+    if (exchange.res.writableFinished) return;
+    exchange.cut(new CubitError('client_closed', 'The client closed the connection.'));
+  });
+  // Without a listener a broken connection would end the process; 'close' follows and says it.
+  exchange.res.on('error', () => {});
+  exchange.req.on('error', () => {});
+  try {
+    await serve(state, exchange);
+  } finally {
+    state.exchanges.delete(exchange);
+  }
+}
+
+/** GET models, and what is no route. */
+function read(state: State, route: string, isInference: boolean, req: IncomingMessage, res: ServerResponse): void {
+  try {
+    const isModels = route === 'models' || route.startsWith('models/');
+    if (!isModels && !isInference) {
+      throw new CubitError('not_found', `There is no ${req.method} ${req.url?.slice(0, 200)} here.`);
+    }
+    const allowed = isInference ? 'POST' : 'GET';
+    if (req.method !== allowed) {
+      res.setHeader('allow', allowed);
+      throw new CubitError('method_not_allowed', `Use ${allowed} for this.`);
+    }
+    const key = authenticate(state.snapshot, req);
+    const name = route.slice('models/'.length);
+    sendJson(res, 200, name === '' ? listModels(state.snapshot, key) : findModel(state.snapshot, key, name));
+  } catch (error) {
+    sendError(res, toCubitError(error));
+  }
+}
+
+async function drain(state: State, drainMs: number): Promise<void> {
+  state.draining = true;
+  const cutMs = state.deps.monotonicMs() + drainMs;
+  const stopping = new CubitError('shutting_down', 'This gateway is shutting down. Retry.', {
+    details: { retryAfterMs: 1_000 },
+  });
+  for (const exchange of state.exchanges) if (exchange.reservation === null) exchange.cut(stopping);
+  while (state.exchanges.size > 0 && state.deps.monotonicMs() < cutMs) await sleep(DRAIN_LOOK_MS);
+  for (const exchange of state.exchanges) exchange.cut(stopping);
+  // A cut ends every step at once; a few turns of the loop write the last events.
+  for (let turn = 0; turn < DRAIN_TURNS_MAX && state.exchanges.size > 0; turn += 1) await sleep(DRAIN_LOOK_MS);
+}
+
+const DRAIN_LOOK_MS = 20;
+const DRAIN_TURNS_MAX = 50;
+
+function statsOf(state: State): GatewayStats {
+  const nowMs = state.deps.monotonicMs();
+  return {
+    version: state.snapshot.version,
+    active: state.exchanges.size,
+    draining: state.draining,
+    servedModels: [...state.served].map(([servedModelId, model]) => ({
+      servedModelId,
+      ...model.admission.view(nowMs),
+      queued: model.queue.size,
+      queuedUs: model.queue.workUs,
+    })),
+  };
+}

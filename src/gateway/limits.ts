@@ -1,0 +1,37 @@
+import { DEFAULT_QUEUE_LIMITS, type QueueLimits } from '../core/serving/queue.ts';
+
+/** Bounds of everything a client or an engine can make this process hold or wait for. */
+export interface GatewayLimits {
+  readonly bodyBytesMax: number;
+  /** From the first header to the last byte of a request's body. */
+  readonly bodyMsMax: number;
+  /** Of an answer that is not a stream. */
+  readonly answerBytesMax: number;
+  /** From sending to the engine until the whole answer that is not a stream. */
+  readonly answerMsMax: number;
+  /** From sending to the engine until the first token of a stream. */
+  readonly firstTokenMsMax: number;
+  /** Between two events of a stream: an engine that died silently is found by this. */
+  readonly chunkMsMax: number;
+  /** Of one event of a stream. */
+  readonly frameBytesMax: number;
+  /** How long a client may not read while an answer waits for it. */
+  readonly clientStallMsMax: number;
+  /** What `x-cubit-max-wait-ms` may ask for. */
+  readonly waitMsMax: number;
+  /** Of each served model. */
+  readonly queue: QueueLimits;
+}
+
+export const DEFAULT_LIMITS: GatewayLimits = {
+  bodyBytesMax: 8 * 1024 * 1024,
+  bodyMsMax: 30_000,
+  answerBytesMax: 64 * 1024 * 1024,
+  answerMsMax: 600_000,
+  firstTokenMsMax: 120_000,
+  chunkMsMax: 60_000,
+  frameBytesMax: 1024 * 1024,
+  clientStallMsMax: 60_000,
+  waitMsMax: 600_000,
+  queue: DEFAULT_QUEUE_LIMITS,
+};

@@ -1,0 +1,103 @@
+import { isUtf8 } from 'node:buffer';
+import { CubitError } from '../core/errors.ts';
+import type { Exchange } from './exchange.ts';
+import type { GatewayLimits } from './limits.ts';
+
+export type Body = Readonly<Record<string, unknown>>;
+
+export interface Parsed {
+  /** Fields with an explicit null are absent: some SDKs send every unset field as one. */
+  readonly body: Body;
+  readonly model: string;
+  readonly bytes: number;
+  /** From `x-cubit-max-wait-ms`; null when it does not say. */
+  readonly waitMs: number | null;
+  readonly dryRun: boolean;
+}
+
+/**
+ * Step 2: the body as an object that names a model. Throws `body_too_large`, `body_timeout`, `invalid_json`,
+ * `invalid_request`, `client_closed`.
+ */
+export async function parse(exchange: Exchange, limits: GatewayLimits): Promise<Parsed> {
+  const { headers } = exchange.req;
+  const waitMs = parseWait(headers['x-cubit-max-wait-ms'], limits.waitMsMax);
+  const dryRun = parseFlag('x-cubit-dry-run', headers['x-cubit-dry-run']);
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw invalid('content-encoding', 'Send the body uncompressed, without Content-Encoding.');
+  }
+  const bytes = await readBody(exchange, limits);
+  const body = toObject(bytes);
+  const model = body['model'];
+  if (typeof model !== 'string' || model === '') {
+    throw invalid('model', '"model" has to be the name or the id of one of your endpoints.');
+  }
+  return { body, model, bytes: bytes.length, waitMs, dryRun };
+}
+
+function readBody(exchange: Exchange, limits: GatewayLimits): Promise<Buffer> {
+  const { req } = exchange;
+  return new Promise((resolve, reject) => {
+    if (Number(req.headers['content-length'] ?? 0) > limits.bodyBytesMax) return reject(tooLarge(limits));
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const stop = (error: CubitError | null) => {
+      clearTimeout(timer);
+      exchange.onCut(null);
+      req.off('data', onData).off('end', onEnd);
+      if (error === null) resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size));
+      else reject(error);
+    };
+    const onData = (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > limits.bodyBytesMax) stop(tooLarge(limits));
+      else chunks.push(chunk);
+    };
+    const onEnd = () => stop(null);
+    const timer = setTimeout(() => stop(tooSlow(limits)), limits.bodyMsMax);
+    req.on('data', onData).on('end', onEnd);
+    exchange.onCut(stop);
+  });
+}
+
+function toObject(bytes: Buffer): Body {
+  if (!isUtf8(bytes)) throw new CubitError('invalid_json', 'The body is not valid UTF-8.');
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new CubitError('invalid_json', 'The body is not valid JSON.', { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new CubitError('invalid_request', 'The body has to be a JSON object.');
+  }
+  const body = value as Record<string, unknown>;
+  for (const name of Object.keys(body)) if (body[name] === null) delete body[name];
+  return body;
+}
+
+function parseWait(header: string | string[] | undefined, waitMsMax: number): number | null {
+  if (header === undefined) return null;
+  const value = typeof header === 'string' && header.trim() !== '' ? Number(header) : Number.NaN;
+  if (Number.isInteger(value) && value >= 0 && value <= waitMsMax) return value;
+  throw invalid('x-cubit-max-wait-ms', `x-cubit-max-wait-ms has to be whole milliseconds from 0 to ${waitMsMax}.`);
+}
+
+function parseFlag(name: string, header: string | string[] | undefined): boolean {
+  if (header === undefined || header === 'false') return false;
+  if (header === 'true') return true;
+  throw invalid(name, `${name} has to be "true" or "false".`);
+}
+
+function invalid(param: string, message: string): CubitError {
+  return new CubitError('invalid_request', message, { details: { param } });
+}
+
+function tooLarge(limits: GatewayLimits): CubitError {
+  return new CubitError('body_too_large', `The body is larger than ${limits.bodyBytesMax} bytes. Send less.`);
+}
+
+function tooSlow(limits: GatewayLimits): CubitError {
+  return new CubitError('body_timeout', `The body did not arrive within ${limits.bodyMsMax} ms. Send it again.`);
+}

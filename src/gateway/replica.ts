@@ -1,0 +1,73 @@
+import type { Candidate } from '../core/serving/routing.ts';
+import type { ConnectEngine, Engine, EngineAddress, EngineDialect } from '../engine/port.ts';
+import type { ReplicaSnapshot } from './snapshot.ts';
+
+/** A replica as the gateway sees it: its connection and what this gateway has running on it. */
+export class Replica implements Candidate {
+  readonly replicaId: string;
+  readonly address: EngineAddress;
+  readonly startedAtMs: number;
+  /** Takes new requests. */
+  ready: boolean;
+  running = 0;
+  outstandingUs = 0;
+  readonly #connect: ConnectEngine;
+  readonly #onCloseError: (cause: unknown) => void;
+  #engine: Engine | null = null;
+  #retired = false;
+
+  constructor(
+    snapshot: ReplicaSnapshot & { readonly address: EngineAddress },
+    connect: ConnectEngine,
+    onCloseError: (cause: unknown) => void,
+  ) {
+    this.replicaId = snapshot.replicaId;
+    this.address = snapshot.address;
+    this.startedAtMs = snapshot.startedAtMs;
+    this.ready = snapshot.state === 'ready';
+    this.#connect = connect;
+    this.#onCloseError = onCloseError;
+  }
+
+  /** Whether a snapshot still means this very process. */
+  is(snapshot: ReplicaSnapshot): boolean {
+    return (
+      snapshot.replicaId === this.replicaId &&
+      snapshot.startedAtMs === this.startedAtMs &&
+      JSON.stringify(snapshot.address) === JSON.stringify(this.address)
+    );
+  }
+
+  get dialect(): EngineDialect {
+    return this.address.kind === 'llama' ? 'cubit' : this.address.dialect;
+  }
+
+  get engine(): Engine {
+    this.#engine ??= this.#connect(this.address);
+    return this.#engine;
+  }
+
+  enter(sequences: number, workUs: number): void {
+    this.running += sequences;
+    this.outstandingUs += workUs;
+  }
+
+  leave(sequences: number, workUs: number): void {
+    this.running -= sequences;
+    this.outstandingUs -= workUs;
+    if (this.#retired && this.running === 0) this.#close();
+  }
+
+  /** No new requests; the connection closes after the last one that is running. */
+  retire(): void {
+    this.ready = false;
+    this.#retired = true;
+    if (this.running === 0) this.#close();
+  }
+
+  #close(): void {
+    const engine = this.#engine;
+    this.#engine = null;
+    engine?.close().catch(this.#onCloseError);
+  }
+}

@@ -1,0 +1,55 @@
+import { CubitError } from '../core/errors.ts';
+import type { ServedModel } from './served.ts';
+import { type EndpointSnapshot, endpointKey, type GatewaySnapshot, type KeySnapshot } from './snapshot.ts';
+
+/** Step 3: the endpoint a request names, by name or id. Another tenant's answers like one that does not exist. */
+export function resolve(snapshot: GatewaySnapshot, key: KeySnapshot, model: string): EndpointSnapshot {
+  const endpoint = snapshot.endpoints.get(endpointKey(key.tenantId, model));
+  if (endpoint !== undefined) return endpoint;
+  throw new CubitError('model_not_found', `You have no endpoint "${model}". GET /v1/models lists those you have.`, {
+    details: { param: 'model' },
+  });
+}
+
+/**
+ * Splits an endpoint's requests over its served models by their percentages: smooth weighted round robin, so that any
+ * run of 100 requests is split exactly and evenly mixed, with no randomness.
+ */
+export class TrafficSplit {
+  readonly #credit = new Map<string, Map<string, number>>();
+
+  /** Throws `endpoint_scaling_up` when the endpoint serves no model. */
+  choose(endpoint: EndpointSnapshot, served: ReadonlyMap<string, ServedModel>): ServedModel {
+    const models = endpoint.servedModels;
+    const id = models.length === 1 ? models[0]?.servedModelId : this.#next(endpoint);
+    const chosen = id === undefined ? undefined : served.get(id);
+    if (chosen !== undefined) return chosen;
+    throw new CubitError('endpoint_scaling_up', `Endpoint "${endpoint.name}" serves no model yet. Add one to it.`);
+  }
+
+  /** Forgets endpoints that are gone. */
+  keep(endpointIds: ReadonlySet<string>): void {
+    for (const id of this.#credit.keys()) if (!endpointIds.has(id)) this.#credit.delete(id);
+  }
+
+  #next(endpoint: EndpointSnapshot): string | undefined {
+    const before = this.#credit.get(endpoint.endpointId);
+    const credit = new Map<string, number>();
+    let best: string | undefined;
+    let bestCredit = Number.NEGATIVE_INFINITY;
+    let total = 0;
+    for (const { servedModelId, trafficPercent } of endpoint.servedModels) {
+      if (trafficPercent <= 0) continue;
+      const own = (before?.get(servedModelId) ?? 0) + trafficPercent;
+      credit.set(servedModelId, own);
+      total += trafficPercent;
+      if (own > bestCredit) {
+        best = servedModelId;
+        bestCredit = own;
+      }
+    }
+    if (best !== undefined) credit.set(best, bestCredit - total);
+    this.#credit.set(endpoint.endpointId, credit);
+    return best;
+  }
+}

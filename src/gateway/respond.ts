@@ -1,0 +1,56 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { CubitError, ErrorCode } from '../core/errors.ts';
+import { frameOf } from './sse.ts';
+
+export function sendJson(res: ServerResponse, status: number, value: unknown, headers: OutgoingHttpHeaders = {}): void {
+  // A string leaves together with the headers, in one write.
+  const text = JSON.stringify(value);
+  const length = Buffer.byteLength(text);
+  res.writeHead(status, { ...headers, 'content-type': 'application/json', 'content-length': length });
+  res.end(text);
+}
+
+/** How long a refused body may go on arriving before the connection is closed. */
+const LINGER_MS = 1_000;
+const CLOSES: ReadonlySet<ErrorCode> = new Set(['body_too_large', 'body_timeout', 'invalid_api_key', 'shutting_down']);
+
+/**
+ * An error in OpenAI's shape, with `details` beside what OpenAI has; as the last event when a stream has begun. To a
+ * client that is gone, or does not read, nothing is sent.
+ */
+export function sendError(res: ServerResponse, error: CubitError): void {
+  if (res.destroyed || res.writableEnded) return;
+  if (error.code === 'client_closed') {
+    res.destroy();
+    return;
+  }
+  if (res.headersSent) {
+    res.end(frameOf(errorBody(error)));
+    return;
+  }
+  const retryAfterMs = error.details['retryAfterMs'];
+  const headers: OutgoingHttpHeaders = {};
+  if (typeof retryAfterMs === 'number') {
+    headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+    headers['retry-after-ms'] = String(Math.ceil(retryAfterMs));
+  }
+  if (CLOSES.has(error.code)) {
+    // The rest of a body is not worth reading: the answer goes out, then the connection closes.
+    headers['connection'] = 'close';
+    res.once('finish', () => setTimeout(() => res.req.destroy(), LINGER_MS).unref());
+  }
+  sendJson(res, error.status, errorBody(error), headers);
+}
+
+function errorBody(error: CubitError): unknown {
+  const { param, ...details } = error.details;
+  return {
+    error: {
+      message: error.message,
+      type: error.type,
+      param: typeof param === 'string' ? param : null,
+      code: error.code,
+      ...(Object.keys(details).length > 0 && { details }),
+    },
+  };
+}

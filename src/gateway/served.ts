@@ -1,0 +1,168 @@
+import { Admission, type AdmissionLimits, type Estimate, type Reservation } from '../core/serving/admission.ts';
+import { PromptLengths } from '../core/serving/lengths.ts';
+import { DeadlineQueue, type Offer, type Waiting } from '../core/serving/queue.ts';
+import { Router } from '../core/serving/routing.ts';
+import { totalUs, type Work } from '../core/serving/work.ts';
+import type { GatewayDeps } from './deps.ts';
+import type { GatewayLimits } from './limits.ts';
+import { DIALECTS } from './params.ts';
+import { Replica } from './replica.ts';
+import type { ServedModelSnapshot } from './snapshot.ts';
+
+/** One request that waits for its place. Exactly one of `admit` and `expire` is called, unless it is removed before. */
+export interface Waiter extends Waiting {
+  readonly keyId: string;
+  readonly estimate: Estimate;
+  admit(reservation: Reservation): void;
+  expire(): void;
+}
+
+export interface KeyUse {
+  running: number;
+  reservedUs: number;
+}
+
+/** setTimeout holds no longer delays. */
+const TIMER_MS_MAX = 2_147_483_647;
+
+/** The live state of one served model: its bucket and guard, its queue, its replicas, and what was learned of prompts. */
+export class ServedModel {
+  snapshot: ServedModelSnapshot;
+  readonly admission: Admission;
+  readonly queue: DeadlineQueue<Waiter>;
+  readonly router = new Router();
+  readonly prompts = new PromptLengths();
+  readonly replicas = new Map<string, Replica>();
+  readyReplicas: readonly Replica[] = [];
+  /**
+   * Extra request fields that pass: those that every ready replica's engine knows, since any may get the request. While
+   * none is ready, those known last; before the first is, every engine's.
+   */
+  extras: ReadonlySet<string>;
+  /** By key id: who is using it now. */
+  readonly usedBy = new Map<string, KeyUse>();
+  readonly #deps: GatewayDeps;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(snapshot: ServedModelSnapshot, deps: GatewayDeps, limits: GatewayLimits) {
+    this.snapshot = snapshot;
+    this.#deps = deps;
+    this.admission = new Admission(limitsOf(snapshot, 0), deps.monotonicMs());
+    this.queue = new DeadlineQueue(limits.queue);
+    this.extras = new Set(DIALECTS.flatMap((dialect) => [...deps.knownFields(dialect)]));
+    this.apply(snapshot);
+  }
+
+  /** Takes over a new snapshot: replicas come, go and change state; those that wait may fit now. */
+  apply(snapshot: ServedModelSnapshot): void {
+    this.snapshot = snapshot;
+    const named = new Map(snapshot.replicas.map((replica) => [replica.replicaId, replica]));
+    for (const replica of this.replicas.values()) {
+      const now = named.get(replica.replicaId);
+      if (now !== undefined && replica.is(now)) replica.ready = now.state === 'ready';
+      else this.#drop(replica);
+    }
+    for (const replica of snapshot.replicas) {
+      const { address } = replica;
+      if (address === null || replica.state !== 'ready' || this.replicas.has(replica.replicaId)) continue;
+      const onCloseError = (err: unknown) =>
+        this.#deps.log.warn({ replica: replica.replicaId, err }, 'engine close failed');
+      this.replicas.set(replica.replicaId, new Replica({ ...replica, address }, this.#deps.connect, onCloseError));
+    }
+    this.#takeStock();
+    this.admission.setLimits(limitsOf(snapshot, this.readyReplicas.length), this.#deps.monotonicMs());
+    this.pump();
+  }
+
+  reserve(keyId: string, estimate: Estimate): Reservation {
+    const reservation = this.admission.reserve(estimate, this.#deps.monotonicMs());
+    const use = this.usedBy.get(keyId) ?? { running: 0, reservedUs: 0 };
+    this.usedBy.set(keyId, use);
+    use.running += 1;
+    use.reservedUs += totalUs(estimate.work);
+    return reservation;
+  }
+
+  extend(keyId: string, reservation: Reservation, delta: Work, kvTokens: number): void {
+    this.admission.extend(reservation, delta, kvTokens, this.#deps.monotonicMs());
+    (this.usedBy.get(keyId) as KeyUse).reservedUs += totalUs(delta);
+  }
+
+  settle(keyId: string, reservation: Reservation, actual: Work): void {
+    const use = this.usedBy.get(keyId) as KeyUse;
+    use.running -= 1;
+    use.reservedUs -= totalUs(reservation.work);
+    if (use.running === 0) this.usedBy.delete(keyId);
+    this.admission.settle(reservation, actual, this.#deps.monotonicMs());
+    this.pump();
+  }
+
+  enqueue(waiter: Waiter): Offer {
+    const offer = this.queue.offer(waiter, this.#deps.monotonicMs());
+    if (offer === 'queued') this.pump();
+    return offer;
+  }
+
+  /** The client left, or another end was put to its waiting. */
+  dequeue(waiter: Waiter): void {
+    if (this.queue.remove(waiter)) this.pump();
+  }
+
+  /** Lets in whoever fits, in order, and sets the clock for the next moment at which that can change by itself. */
+  pump(): void {
+    clearTimeout(this.#timer);
+    const nowMs = this.#deps.monotonicMs();
+    for (const waiter of this.queue.takeExpired(nowMs)) waiter.expire();
+    let wakeMs = Number.POSITIVE_INFINITY;
+    for (let head = this.queue.head(); head !== undefined; head = this.queue.head()) {
+      const fit = this.admission.fit(head.estimate, nowMs);
+      if (!fit.fits) {
+        // A full engine gets free by a settlement, which calls this again; only the bucket drains with time.
+        if (fit.because === 'bucket') wakeMs = fit.waitMs;
+        break;
+      }
+      this.queue.remove(head);
+      head.admit(this.reserve(head.keyId, head.estimate));
+    }
+    const dueMs = Math.min(wakeMs, this.queue.headDeadlineMs() - nowMs);
+    if (Number.isFinite(dueMs)) {
+      this.#timer = setTimeout(() => this.pump(), Math.min(TIMER_MS_MAX, Math.max(1, Math.ceil(dueMs))));
+    }
+  }
+
+  /** Milliseconds until a unit is likely ready; null when none is on its way. */
+  etaMs(): number | null {
+    const starting = this.snapshot.replicas.filter((replica) => replica.state === 'starting');
+    if (starting.length === 0) return this.snapshot.unitsBought > 0 ? this.snapshot.startupMs : null;
+    const firstMs = Math.min(...starting.map((replica) => replica.startedAtMs));
+    return Math.max(1_000, firstMs + this.snapshot.startupMs - this.#deps.now());
+  }
+
+  /** It is served no longer: running requests end by themselves, those that wait end now. */
+  retire(): void {
+    this.admission.setLimits(limitsOf(this.snapshot, 0), this.#deps.monotonicMs());
+    for (let waiter = this.queue.take(); waiter !== undefined; waiter = this.queue.take()) waiter.expire();
+    for (const replica of this.replicas.values()) this.#drop(replica);
+    this.#takeStock();
+    clearTimeout(this.#timer);
+  }
+
+  #takeStock(): void {
+    this.readyReplicas = [...this.replicas.values()].filter((replica) => replica.ready);
+    const dialects = new Set(this.readyReplicas.map((replica) => replica.dialect));
+    const [first, ...others] = [...dialects].map((dialect) => this.#deps.knownFields(dialect));
+    if (first === undefined) return;
+    this.extras = new Set([...first].filter((name) => others.every((fields) => fields.has(name))));
+  }
+
+  #drop(replica: Replica): void {
+    replica.retire();
+    this.replicas.delete(replica.replicaId);
+    this.router.forget(replica.replicaId);
+  }
+}
+
+/** On a single-machine template one ready replica is one ready unit. */
+function limitsOf(snapshot: ServedModelSnapshot, readyUnits: number): AdmissionLimits {
+  return { readyUnits, batchPerUnit: snapshot.batchPerUnit, kvTokensPerUnit: snapshot.kvTokensPerUnit };
+}

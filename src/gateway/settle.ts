@@ -1,0 +1,95 @@
+import type { Receipt } from '../core/commerce/metering.ts';
+import type { CubitError, ErrorCode } from '../core/errors.ts';
+import type { OutputLengths } from '../core/serving/lengths.ts';
+import type { Outcome } from '../core/serving/outcome.ts';
+import { NO_WORK } from '../core/serving/work.ts';
+import type { Estimated } from './estimate.ts';
+import { workOfAll } from './estimate.ts';
+import type { Exchange } from './exchange.ts';
+
+const OUTCOME_OF = {
+  invalid_json: 'rejected_input',
+  invalid_request: 'rejected_input',
+  unsupported_feature: 'rejected_input',
+  context_length_exceeded: 'rejected_input',
+  body_too_large: 'rejected_input',
+  body_timeout: 'rejected_input',
+  not_found: 'rejected_input',
+  method_not_allowed: 'rejected_input',
+  conflict: 'rejected_input',
+  idempotency_conflict: 'rejected_input',
+  invalid_transition: 'rejected_input',
+  model_not_found: 'rejected_identity',
+  invalid_api_key: 'rejected_identity',
+  forbidden: 'rejected_identity',
+  payment_required: 'rejected_identity',
+  quota_exceeded: 'rejected_capacity',
+  model_units_exhausted: 'rejected_capacity',
+  capacity_exhausted: 'rejected_unready',
+  endpoint_scaling_up: 'rejected_unready',
+  shutting_down: 'rejected_unready',
+  client_closed: 'cancelled',
+  engine_unavailable: 'failed',
+  engine_failed: 'failed',
+  engine_timeout: 'failed',
+  config_invalid: 'failed',
+  port_in_use: 'failed',
+  data_folder_locked: 'failed',
+  disk_full: 'failed',
+  weights_unavailable: 'failed',
+  internal: 'failed',
+} as const satisfies Record<ErrorCode, Outcome>;
+
+/** The one outcome of a request that ended with an error. */
+export function outcomeOf(exchange: Exchange, error: CubitError): Outcome {
+  const outcome = OUTCOME_OF[error.code];
+  if (outcome === 'cancelled') return outcome;
+  if (exchange.res.headersSent) return 'interrupted';
+  return exchange.expired ? 'expired' : outcome;
+}
+
+/**
+ * What a request that ended early took. Failures cost nothing; a client that leaves after its request was sent pays for
+ * the prefill that ran, and any request for the tokens that were delivered (those are accounted already).
+ */
+export function accountEarlyEnd(exchange: Exchange, estimated: Estimated | null): void {
+  if (exchange.actual !== NO_WORK || estimated === null || exchange.served === null) return;
+  if (exchange.outcome !== 'cancelled' || exchange.sentMs === null) return;
+  exchange.tokens = { ...estimated.tokens, outputTokens: 0 };
+  exchange.actual = workOfAll(exchange.served.snapshot.coefficients, exchange.tokens, estimated.sequences);
+}
+
+/** Learns from a whole answer; nothing else says how long answers are. */
+export function learn(exchange: Exchange, estimated: Estimated, lengths: OutputLengths, lengthKey: string): void {
+  if (!exchange.tokensStated || exchange.served === null) return;
+  const { promptTokens, outputTokens } = exchange.tokens;
+  const { bytes, messages, sequences } = estimated.prompt;
+  exchange.served.prompts.observe(bytes, messages, promptTokens);
+  if (exchange.outcome !== 'completed' || exchange.kind === 'embedding') return;
+  lengths.observe(lengthKey, Math.round(outputTokens / sequences));
+}
+
+/** null without a key: nobody to receive it. */
+export function receiptFor(exchange: Exchange, endedAtMs: number): Receipt | null {
+  const { key, endpoint, served } = exchange;
+  if (key === null) return null;
+  return {
+    requestId: exchange.requestId,
+    tenantId: key.tenantId,
+    keyId: key.keyId,
+    endpointId: endpoint?.endpointId ?? null,
+    servedModelId: served?.snapshot.servedModelId ?? null,
+    replicaId: exchange.replicaId,
+    kind: exchange.kind,
+    outcome: exchange.outcome,
+    cause: exchange.cause,
+    ...exchange.tokens,
+    estimated: exchange.estimate?.work ?? NO_WORK,
+    actual: exchange.actual,
+    receivedAtMs: exchange.receivedAtMs,
+    endedAtMs,
+    waitMs: exchange.waitMs,
+    ttftMs: exchange.ttftMs,
+    tpotMs: exchange.tpotMs,
+  };
+}

@@ -1,0 +1,129 @@
+import { type Kysely, sql, type Transaction } from 'kysely';
+import { assertBalanced, type Entry, type Posting } from '../core/commerce/ledger.ts';
+import { CubitError } from '../core/errors.ts';
+import type { IdKind } from '../core/ids.ts';
+import type { Database } from './schema.ts';
+
+export interface Posted {
+  readonly transactionId: string;
+  /** False when the same posting was there already. */
+  readonly created: boolean;
+}
+
+/**
+ * Writes a posting, once: under a key that is there already the same posting (tenant, kind and entries) is found again,
+ * any other is an `idempotency_conflict`.
+ */
+export async function post(
+  trx: Transaction<Database>,
+  by: { now(): number; newId(kind: IdKind): string },
+  posting: Posting,
+): Promise<Posted> {
+  assertBalanced(posting.entries);
+  const inserted = await trx
+    .insertInto('ledger_transactions')
+    .values({
+      id: by.newId('transaction'),
+      tenant_id: posting.tenantId,
+      kind: posting.kind,
+      idempotency_key: posting.idempotencyKey,
+      memo: posting.memo,
+      booked_at_ms: posting.bookedAtMs,
+      created_at_ms: by.now(),
+    })
+    .onConflict((conflict) => conflict.column('idempotency_key').doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  if (inserted === undefined) return { transactionId: await existing(trx, posting), created: false };
+  const entries = posting.entries.map((entry) => ({
+    transaction_id: inserted.id,
+    tenant_id: posting.tenantId,
+    account: entry.account,
+    amount_micros: entry.amountMicros,
+  }));
+  await trx.insertInto('ledger_entries').values(entries).execute();
+  return { transactionId: inserted.id, created: true };
+}
+
+async function existing(trx: Transaction<Database>, posting: Posting): Promise<string> {
+  const found = await trx
+    .selectFrom('ledger_transactions')
+    .select(['id', 'tenant_id', 'kind'])
+    .where('idempotency_key', '=', posting.idempotencyKey)
+    .executeTakeFirstOrThrow();
+  const rows = await trx
+    .selectFrom('ledger_entries')
+    .select(['account', 'amount_micros'])
+    .where('transaction_id', '=', found.id)
+    .execute();
+  const entries = rows.map((row) => ({ account: row.account, amountMicros: row.amount_micros }));
+  const same = found.tenant_id === posting.tenantId && found.kind === posting.kind;
+  if (same && textOf(entries) === textOf(posting.entries)) return found.id;
+  throw new CubitError('idempotency_conflict', 'This idempotency key was used for another posting. Send a new one.', {
+    details: { transactionId: found.id },
+  });
+}
+
+function textOf(entries: readonly { account: string; amountMicros: Entry['amountMicros'] }[]): string {
+  return entries
+    .map((entry) => `${entry.account} ${entry.amountMicros}`)
+    .toSorted()
+    .join('\n');
+}
+
+/** What a tenant has in its wallet: the sum of the wallet's entries. */
+export async function balanceMicros(db: Kysely<Database>, tenantId: string): Promise<bigint> {
+  const { balance_micros } = await db
+    .selectFrom('ledger_entries')
+    .select(sql<bigint>`cast(coalesce(sum(amount_micros), 0) as bigint)`.as('balance_micros'))
+    .where('tenant_id', '=', tenantId)
+    .where('account', '=', 'wallet')
+    .executeTakeFirstOrThrow();
+  return balance_micros;
+}
+
+const PROBLEMS_MAX = 100;
+
+export interface LedgerReport {
+  readonly balanced: boolean;
+  readonly transactions: number;
+  /** For people; at most 100 of each kind. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Recomputes everything that has to agree (invariants 2 and 3): the entries of every transaction sum to zero, and every
+ * bill is the sum of its lines and what its transaction took from the wallet. Reads the whole ledger.
+ */
+export async function checkLedger(db: Kysely<Database>): Promise<LedgerReport> {
+  const { transactions } = await db
+    .selectFrom('ledger_transactions')
+    .select((eb) => eb.fn.countAll<number>().as('transactions'))
+    .executeTakeFirstOrThrow();
+  const problems = [...(await unbalancedTransactions(db)), ...(await unequalBills(db))];
+  return { balanced: problems.length === 0, transactions, problems };
+}
+
+async function unbalancedTransactions(db: Kysely<Database>): Promise<string[]> {
+  const { rows } = await sql<{ id: string; entries: number; sum_micros: bigint }>`
+    select t.id, count(e.id) as entries, cast(coalesce(sum(e.amount_micros), 0) as bigint) as sum_micros
+    from ledger_transactions t left join ledger_entries e on e.transaction_id = t.id and e.tenant_id = t.tenant_id
+    group by t.id having count(e.id) < 2 or coalesce(sum(e.amount_micros), 0) <> 0
+    limit ${PROBLEMS_MAX}`.execute(db);
+  return rows.map((row) => `${row.id}: ${row.entries} entries sum to ${row.sum_micros} micros, not to 0`);
+}
+
+async function unequalBills(db: Kysely<Database>): Promise<string[]> {
+  const { rows } = await sql<{ id: string; amount_micros: bigint; lines_micros: bigint; charged_micros: bigint }>`
+    select * from (
+      select b.id, b.amount_micros,
+        (select cast(coalesce(sum(l.amount_micros), 0) as bigint) from bill_lines l where l.bill_id = b.id) as lines_micros,
+        (select cast(coalesce(-sum(e.amount_micros), 0) as bigint) from ledger_entries e
+          where e.transaction_id = b.transaction_id and e.account = 'wallet') as charged_micros
+      from bills b) as sums
+    where amount_micros <> lines_micros or amount_micros <> charged_micros
+    limit ${PROBLEMS_MAX}`.execute(db);
+  return rows.map(
+    (row) => `${row.id}: ${row.amount_micros} micros, lines ${row.lines_micros}, charged ${row.charged_micros}`,
+  );
+}
