@@ -21,11 +21,14 @@ const Config = z.strictObject({
   /** A weights file instead of the catalogue's, for templates on the embedded engine. */
   weights: z.string().min(1).nullable().default(null),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
-  /** Worker processes on this machine at most. */
-  workersMax: integer.min(0).max(1024).default(4),
+  /** Worker processes on this machine at most; default: one per core, so that no unit takes another's time. */
+  workersMax: integer.min(0).max(1024).nullable().default(null),
   /** Memory all workers may take, by their templates' need; default: 70 % of the machine's. */
   workerMemoryBytesMax: integer.positive().nullable().default(null),
-  bodyBytesMax: integer.min(1024).max(1 << 30).default(8 * 1024 * 1024),
+  bodyBytesMax: integer
+    .min(1024)
+    .max(1 << 30)
+    .default(8 * 1024 * 1024),
   /** How long running streams may go on after a stop was asked for. */
   drainMs: integer.min(0).max(3_600_000).default(30_000),
   /** A bill is issued this long after its hour ended: one to two hours, DESIGN §7. */

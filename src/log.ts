@@ -12,7 +12,7 @@ const CHECK_MS = 30_000;
  * keys or tokens.
  */
 export function createLog(options: { level: string; file: string | null }): Logger {
-  const base = { level: options.level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime };
+  const base = { level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
   if (options.file === null) return pino(base, pino.destination({ dest: 2, sync: true }));
   const file = options.file;
   mkdirSync(dirname(file), { recursive: true });

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Catalog } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
 import type { IdKind } from '../core/ids.ts';
+import type { EngineDialect } from '../engine/port.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
 
@@ -21,6 +22,8 @@ export interface Verb<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
   readonly output: O;
   /** Columns of the CLI's table, for answers that are `{ items: […] }`. */
   readonly columns?: readonly string[];
+  /** Fields of the answer that are shown once: a replay of the same Idempotency-Key has null there. */
+  readonly once?: readonly string[];
   run(args: { ctx: Ctx; input: z.output<I> }): Promise<z.output<O>>;
 }
 
@@ -38,7 +41,17 @@ export type Actor =
 
 export type Trx = Transaction<Database>;
 
+/** Asks a server that runs already what it is. Throws CubitError `engine_unavailable` when nothing answers. */
+export type ProbeServer = (server: { readonly url: string; readonly apiKey: string | null }) => Promise<{
+  readonly dialect: EngineDialect;
+  readonly models: readonly string[];
+  readonly ok: boolean;
+  /** For people, when not ok. */
+  readonly reason: string | null;
+}>;
+
 export interface Ctx {
+  /** For reads. Inside a transaction use its `trx` only: an embedded store has one connection. */
   readonly db: Kysely<Database>;
   readonly catalog: Catalog;
   readonly fleet: Fleet;
@@ -46,6 +59,12 @@ export interface Ctx {
   readonly requestId: string;
   /** The `Idempotency-Key` that came with the request. */
   readonly idempotencyKey: string | null;
+  /**
+   * The one transaction of a verb that changes something. What `work` returns is the verb's answer: it is stored with
+   * the Idempotency-Key in the same transaction. No network inside.
+   */
+  transaction<T>(work: (trx: Trx) => Promise<T>): Promise<T>;
+  readonly probe: ProbeServer;
   /** Epoch milliseconds; injected, so that tests move the clock. */
   now(): number;
   newId(kind: IdKind): string;

@@ -35,7 +35,7 @@ export interface FleetCapacity {
 }
 
 export interface Fleet {
-  readonly kind: 'local' | 'static';
+  readonly kind: 'local' | 'static' | 'combined';
   /** Whether this fleet runs replicas of that template. */
   serves(templateId: string): boolean;
   capacity(templateId: string): FleetCapacity;

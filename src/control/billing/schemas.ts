@@ -6,7 +6,7 @@ import { Count, EpochMs, Id, Money, money } from '../schemas.ts';
 import { billedToMs, openGroups } from './groups.ts';
 
 export const Bill = z.object({
-  id: Id,
+  billId: Id,
   tenantId: Id,
   hourFromMs: EpochMs,
   hourToMs: EpochMs,
@@ -17,7 +17,7 @@ export const Bill = z.object({
 
 export function billView(row: Row<'bills'>): z.output<typeof Bill> {
   return {
-    id: row.id,
+    billId: row.id,
     tenantId: row.tenant_id,
     hourFromMs: row.hour_from_ms,
     hourToMs: row.hour_to_ms,

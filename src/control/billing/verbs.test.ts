@@ -88,7 +88,7 @@ describe('bills', () => {
     const second = await call(billList, key('t-1'), { limit: 2, cursor: first.nextCursor ?? '' });
     expect(second.items.map((bill) => bill.hourFromMs)).toEqual([at('16:00:00')]);
     expect(second.nextCursor).toBeNull();
-    expect(await call(billShow, key('t-1'), { billId: first.items[0]?.id ?? '' })).toMatchObject({
+    expect(await call(billShow, key('t-1'), { billId: first.items[0]?.billId ?? '' })).toMatchObject({
       amount: { amount: '1.231000', currency: 'CNY' },
       lines: [{ groupId: 'ig-1', unitSeconds: 1231, unitSecondsTotal: 8431, amountTotal: { amount: '8.431000' } }],
     });
@@ -98,7 +98,9 @@ describe('bills', () => {
     await call(billSettle, operator, {});
     const [bill] = (await call(billList, operator, {})).items;
     expect((await call(billList, key('t-2'), {})).items).toEqual([]);
-    await expect(call(billShow, key('t-2'), { billId: bill?.id ?? '' })).rejects.toMatchObject({ code: 'not_found' });
+    await expect(call(billShow, key('t-2'), { billId: bill?.billId ?? '' })).rejects.toMatchObject({
+      code: 'not_found',
+    });
     await expect(call(billList, key('t-2'), { tenantId: 't-1' })).rejects.toMatchObject({ code: 'not_found' });
     await expect(call(billPreview, key('t-2'), { tenantId: 't-1' })).rejects.toMatchObject({ code: 'not_found' });
     await expect(call(walletShow, key('t-2'), { tenantId: 't-1' })).rejects.toMatchObject({ code: 'not_found' });

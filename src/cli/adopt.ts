@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import { CubitError } from '../core/errors.ts';
+import { createClient } from './client.ts';
+import { renderError } from './render.ts';
+
+/** `cubit adopt URL…`: servers that already run become replicas of a template; nothing is redeployed. */
+export function addAdopt(program: Command): void {
+  program
+    .command('adopt')
+    .description(
+      'take OpenAI-compatible servers that already run (vLLM, SGLang, llama-server) as replicas of a template',
+    )
+    .argument('<url...>', 'base URLs, for example http://10.0.0.5:8000')
+    .requiredOption('--template <id>', 'the template whose units they supply (`cubit template list`)')
+    .option('--model <name>', 'the model’s name on these servers (default: the only one they list)')
+    .option('--api-key-env <variable>', 'environment variable that holds the servers’ API key')
+    .action(async (urls: string[], flags: { template: string; model?: string; apiKeyEnv?: string }) => {
+      const client = createClient(program.opts());
+      const apiKey = flags.apiKeyEnv === undefined ? undefined : process.env[flags.apiKeyEnv];
+      if (flags.apiKeyEnv !== undefined && apiKey === undefined) {
+        throw new CubitError('invalid_request', `The environment variable ${flags.apiKeyEnv} is not set.`);
+      }
+      const adopted: unknown[] = [];
+      let failed = 0;
+      for (const url of urls) {
+        const body = { url, templateId: flags.template, model: flags.model, apiKey };
+        try {
+          const server = (await client.call('POST', '/servers', body)) as {
+            serverId: string;
+            dialect: string;
+            model: string;
+          };
+          adopted.push(server);
+          if (!program.opts()['json'])
+            console.log(`${url}: adopted as ${server.serverId} (${server.dialect}, ${server.model})`);
+        } catch (error) {
+          if (!(error instanceof CubitError)) throw error;
+          failed += 1;
+          console.error(`${url}: ${renderError(error)}`);
+        }
+      }
+      if (program.opts()['json']) console.log(JSON.stringify({ items: adopted }, null, 2));
+      if (failed > 0) process.exitCode = 1;
+    });
+}

@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { loadConfig } from '../config.ts';
+import { operatorTokenPath } from '../control/operator-token.ts';
+import { CubitError, isErrorCode } from '../core/errors.ts';
+
+export interface ClientOptions {
+  readonly url?: string | undefined;
+  readonly token?: string | undefined;
+  readonly data?: string | undefined;
+}
+
+/** A caller of the control API: `url` and `token` from flags, else CUBIT_URL and CUBIT_TOKEN, else this machine's own. */
+export interface Client {
+  readonly url: string;
+  call(method: string, path: string, body?: unknown, idempotencyKey?: string): Promise<unknown>;
+}
+
+export function createClient(options: ClientOptions, env: NodeJS.ProcessEnv = process.env): Client {
+  const config = loadConfig({ dataDir: options.data }, env);
+  const url = (options.url ?? env['CUBIT_URL'] ?? `http://${config.host}:${config.port}`).replace(/\/$/, '');
+  const token = options.token ?? env['CUBIT_TOKEN'] ?? ownToken(config.dataDir);
+  return {
+    url,
+    call: async (method, path, body, idempotencyKey) => {
+      const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+      if (body !== undefined) headers['content-type'] = 'application/json';
+      if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
+      const init: RequestInit = { method, headers, signal: AbortSignal.timeout(60_000) };
+      if (body !== undefined) init.body = JSON.stringify(body);
+      const reply = await fetch(`${url}/api/v1${path}`, init).catch((error: unknown) => {
+        throw new CubitError(
+          'engine_unavailable',
+          `No Cubit answers at ${url}. Start one with \`npm start\`, or say where it is with --url.`,
+          { cause: error },
+        );
+      });
+      const text = await reply.text();
+      const value = parse(text, url);
+      if (reply.ok) return value;
+      throw errorOf(value, reply.status);
+    },
+  };
+}
+
+function ownToken(dataDir: string): string {
+  const path = operatorTokenPath(dataDir);
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw new CubitError(
+      'invalid_api_key',
+      `There is no operator token at ${path}. Start Cubit once with \`npm start\`, or give --token (or CUBIT_TOKEN).`,
+      { cause: error },
+    );
+  }
+}
+
+function parse(text: string, url: string): unknown {
+  if (text === '') return null;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new CubitError('internal', `What answers at ${url} is not Cubit: it did not send JSON.`, { cause: error });
+  }
+}
+
+function errorOf(value: unknown, status: number): CubitError {
+  const problem = (value as { error?: { code?: string; message?: string; details?: Record<string, unknown> } })?.error;
+  const code = problem?.code !== undefined && isErrorCode(problem.code) ? problem.code : 'internal';
+  return new CubitError(code, problem?.message ?? `The server answered ${status}.`, {
+    details: problem?.details ?? {},
+  });
+}

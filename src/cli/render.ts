@@ -1,0 +1,102 @@
+import { stripVTControlCharacters } from 'node:util';
+import type { CubitError } from '../core/errors.ts';
+
+/** Answers for people: a table for lists, an indented outline for everything else. Pure text; `--json` goes past this. */
+type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+
+export function render(value: unknown, columns?: readonly string[]): string {
+  const json = value as Json;
+  if (isRecord(json) && Array.isArray(json['items'])) {
+    const items = json['items'] as Json[];
+    const more = typeof json['nextCursor'] === 'string' ? `\nMore: add --cursor ${json['nextCursor']}` : '';
+    return items.length === 0 ? 'Nothing yet.' : table(items, columns) + more;
+  }
+  return outline(json, '');
+}
+
+function table(items: readonly Json[], columns?: readonly string[]): string {
+  const records = items.map((item) => (isRecord(item) ? item : { value: item }));
+  const names = columns ?? Object.keys(records[0] ?? {}).filter((name) => isScalar(records[0]?.[name] ?? null));
+  return grid([names, ...records.map((record) => names.map((name) => scalar(at(record, name), name)))]);
+}
+
+/** Columns as wide as their widest cell; the first row is the head. */
+export function grid(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [index, cell] of row.entries()) {
+      widths[index] = Math.max(widths[index] ?? 0, stripVTControlCharacters(cell).length);
+    }
+  }
+  return rows
+    .map((row) =>
+      row
+        .map((cell, index) => pad(cell, widths[index] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+const pad = (cell: string, width: number) =>
+  cell + ' '.repeat(Math.max(0, width - stripVTControlCharacters(cell).length));
+
+function outline(value: Json, indent: string): string {
+  if (isScalar(value)) return indent + scalar(value);
+  if (Array.isArray(value)) {
+    if (value.length === 0) return `${indent}none`;
+    return value
+      .map((item) => (isScalar(item) ? `${indent}- ${scalar(item)}` : `${indent}-\n${outline(item, `${indent}  `)}`))
+      .join('\n');
+  }
+  return Object.entries(value as Record<string, Json>)
+    .map(([name, item]) =>
+      isScalar(item) || isMoney(item)
+        ? `${indent}${name}: ${scalar(item, name)}`
+        : `${indent}${name}:\n${outline(item, `${indent}  `)}`,
+    )
+    .join('\n');
+}
+
+/** `a.b` reaches into nested answers. */
+function at(record: { readonly [name: string]: Json }, path: string): Json {
+  let value: Json = record;
+  for (const name of path.split('.')) value = isRecord(value) ? (value[name] ?? null) : null;
+  return value;
+}
+
+function scalar(value: Json, name = ''): string {
+  if (value === null) return '–';
+  if (isMoney(value)) return `${value.amount} ${value.currency}`;
+  if (typeof value === 'number' && /(at|from|to|until)Ms$/i.test(name)) return new Date(value).toISOString();
+  if (Array.isArray(value)) return value.map((item) => scalar(item)).join(', ') || '–';
+  if (typeof value === 'number' && !Number.isInteger(value)) return String(Number(value.toFixed(3)));
+  if (typeof value === 'object') return JSON.stringify(value);
+  return String(value);
+}
+
+function isMoney(value: Json): value is { readonly amount: string; readonly currency: string } {
+  return (
+    isRecord(value) &&
+    typeof value['amount'] === 'string' &&
+    typeof value['currency'] === 'string' &&
+    Object.keys(value).length === 2
+  );
+}
+
+function isRecord(value: Json): value is { readonly [name: string]: Json } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isScalar(value: Json): value is null | boolean | number | string {
+  return value === null || typeof value !== 'object';
+}
+
+/** One line, then what the details add, for stderr. */
+export function renderError(error: CubitError): string {
+  const faults = error.details['faults'];
+  const lines = Array.isArray(faults)
+    ? faults.map((fault) => `  ${typeof fault === 'string' ? fault : JSON.stringify(fault)}`)
+    : [];
+  return [`cubit: ${error.message} [${error.code}]`, ...lines].join('\n');
+}

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { scopeOf } from '../internal.ts';
+import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { TenantFilter } from '../schemas.ts';
+import { defineVerb } from '../verb.ts';
+import { Endpoint, endpointViews } from './schemas.ts';
+
+export const endpointList = defineVerb({
+  name: 'endpoint.list',
+  summary: 'Endpoints, newest first.',
+  access: 'read',
+  route: { method: 'GET', path: '/endpoints' },
+  input: z.strictObject({ tenantId: TenantFilter, ...PageInput }),
+  output: pageOf(Endpoint),
+  columns: ['endpointId', 'name', 'state', 'accessMode', 'maxWaitMs', 'createdAtMs'],
+  async run({ ctx, input }) {
+    const scope = scopeOf(ctx, input);
+    const rows = await ctx.db
+      .selectFrom('endpoints')
+      .selectAll()
+      .where('deleted_at_ms', 'is', null)
+      .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
+      .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
+      .orderBy('created_at_ms', 'desc')
+      .orderBy('id', 'desc')
+      .limit(input.limit + 1)
+      .execute();
+    const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
+    return { items: await endpointViews(ctx, ctx.db, page.rows), nextCursor: page.nextCursor };
+  },
+});

@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { requireEndpoint, scopeOf } from '../internal.ts';
+import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { Id, TenantFilter } from '../schemas.ts';
+import { defineVerb } from '../verb.ts';
+import { Group, GroupState, groupViews } from './schemas.ts';
+
+export const groupList = defineVerb({
+  name: 'group.list',
+  summary: 'Instance groups, newest first.',
+  access: 'read',
+  route: { method: 'GET', path: '/groups' },
+  input: z.strictObject({
+    tenantId: TenantFilter,
+    endpointId: Id.optional(),
+    state: GroupState.optional(),
+    ...PageInput,
+  }),
+  output: pageOf(Group),
+  columns: ['groupId', 'endpointId', 'templateId', 'state', 'units', 'unitsReady', 'billedSeconds', 'charge'],
+  async run({ ctx, input }) {
+    const scope = scopeOf(ctx, input);
+    const { state } = input;
+    const endpoint = input.endpointId === undefined ? null : await requireEndpoint(ctx.db, scope, input.endpointId);
+    const rows = await ctx.db
+      .selectFrom('instance_groups')
+      .selectAll()
+      .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
+      .$if(endpoint !== null, (query) => query.where('endpoint_id', '=', endpoint?.id ?? ''))
+      .$if(state !== undefined, (query) => query.where('state', '=', state ?? 'active'))
+      .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
+      .orderBy('created_at_ms', 'desc')
+      .orderBy('id', 'desc')
+      .limit(input.limit + 1)
+      .execute();
+    const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
+    return { items: await groupViews(ctx, ctx.db, page.rows), nextCursor: page.nextCursor };
+  },
+});

@@ -1,0 +1,31 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { loadOperatorToken, operatorTokenPath, sameToken } from './operator-token.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'cubit-token-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+test('made once, found again, for its owner only', () => {
+  const token = loadOperatorToken(folder);
+  expect(token).toMatch(/^op-cubit-[\w-]{43}$/);
+  expect(loadOperatorToken(folder)).toBe(token);
+  expect(statSync(operatorTokenPath(folder)).mode & 0o777).toBe(0o600);
+});
+
+test('half a token is replaced', () => {
+  writeFileSync(operatorTokenPath(folder), 'op-cubit-short');
+  const token = loadOperatorToken(folder);
+  expect(readFileSync(operatorTokenPath(folder), 'utf8').trim()).toBe(token);
+  expect(token).toHaveLength(52);
+});
+
+test('tokens of any length are compared', () => {
+  expect(sameToken('abc', 'abc')).toBe(true);
+  expect(sameToken('abc', 'abd')).toBe(false);
+  expect(sameToken('abc', 'abcd')).toBe(false);
+});

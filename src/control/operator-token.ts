@@ -1,0 +1,48 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const FORM = /^op-cubit-[\w-]{43}$/;
+
+export function operatorTokenPath(dataFolder: string): string {
+  return join(dataFolder, 'operator-token');
+}
+
+/**
+ * The platform's own token, made at the first start: `operator-token` in the data folder, readable by its owner only.
+ * The folder has one process at a time (its lock), so nobody else writes it.
+ */
+export function loadOperatorToken(dataFolder: string): string {
+  const path = operatorTokenPath(dataFolder);
+  const kept = readToken(path);
+  if (kept !== null) {
+    chmodSync(path, 0o600);
+    return kept;
+  }
+  const token = `op-cubit-${randomBytes(32).toString('base64url')}`;
+  // Written aside and renamed: a kill between the two leaves no half token.
+  const aside = `${path}.${process.pid}`;
+  writeFileSync(aside, `${token}\n`, { mode: 0o600 });
+  renameSync(aside, path);
+  return token;
+}
+
+function readToken(path: string): string | null {
+  try {
+    const text = readFileSync(path, 'utf8').trim();
+    return FORM.test(text) ? text : null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+export function sha256Hex(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** Takes the same time wherever the two differ, whatever their lengths. */
+export function sameToken(a: string, b: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}

@@ -1,0 +1,40 @@
+import { z } from 'zod';
+import { scopeOf } from '../internal.ts';
+import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { Id, TenantFilter } from '../schemas.ts';
+import { defineVerb } from '../verb.ts';
+import { Order, OrderStates, orderView } from './schemas.ts';
+
+export const orderList = defineVerb({
+  name: 'order.list',
+  summary: 'Orders, newest first.',
+  access: 'read',
+  route: { method: 'GET', path: '/orders' },
+  input: z.strictObject({
+    tenantId: TenantFilter,
+    endpointId: Id.optional().describe('Only this endpoint, by id'),
+    groupId: Id.optional(),
+    state: OrderStates.optional(),
+    ...PageInput,
+  }),
+  output: pageOf(Order),
+  columns: ['orderId', 'kind', 'groupId', 'units', 'state', 'createdAtMs', 'failure'],
+  async run({ ctx, input }) {
+    const scope = scopeOf(ctx, input);
+    const { endpointId, groupId, state } = input;
+    const rows = await ctx.db
+      .selectFrom('orders')
+      .selectAll()
+      .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
+      .$if(endpointId !== undefined, (query) => query.where('endpoint_id', '=', endpointId ?? ''))
+      .$if(groupId !== undefined, (query) => query.where('group_id', '=', groupId ?? ''))
+      .$if(state !== undefined, (query) => query.where('state', '=', state ?? ''))
+      .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
+      .orderBy('created_at_ms', 'desc')
+      .orderBy('id', 'desc')
+      .limit(input.limit + 1)
+      .execute();
+    const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
+    return { items: page.rows.map(orderView), nextCursor: page.nextCursor };
+  },
+});

@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import type { Row } from '../../store/schema.ts';
+import { Group, groupViews } from '../group/schemas.ts';
+import { BillingType, Count, EpochMs, Id } from '../schemas.ts';
+import type { Ctx, Trx } from '../verb.ts';
+
+export const OrderKind = z.enum(['new', 'resize', 'renew', 'unsubscribe']);
+export const OrderStates = z.enum([
+  'draft',
+  'pending_payment',
+  'paid',
+  'provisioning',
+  'active',
+  'cancelled',
+  'failed',
+]);
+
+export const Order = z.object({
+  orderId: Id,
+  tenantId: Id,
+  kind: OrderKind,
+  billingType: BillingType,
+  endpointId: Id,
+  servedModelId: Id,
+  groupId: Id,
+  units: Count.describe('Units the group has when the order succeeds'),
+  state: OrderStates,
+  failure: z.string().nullable(),
+  createdAtMs: EpochMs,
+  updatedAtMs: EpochMs,
+  succeededAtMs: EpochMs.nullable(),
+});
+
+export function orderView(row: Row<'orders'>): z.output<typeof Order> {
+  return {
+    orderId: row.id,
+    tenantId: row.tenant_id,
+    kind: row.kind,
+    billingType: row.billing_type,
+    endpointId: row.endpoint_id,
+    servedModelId: row.served_model_id,
+    groupId: row.group_id,
+    units: row.units,
+    state: OrderStates.parse(row.state),
+    failure: row.failure,
+    createdAtMs: row.created_at_ms,
+    updatedAtMs: row.updated_at_ms,
+    succeededAtMs: row.succeeded_at_ms,
+  };
+}
+
+/** What placing an order answers. */
+export const Placed = z.object({ order: Order, group: Group });
+
+export async function placedView(
+  ctx: Ctx,
+  trx: Trx,
+  placed: { order: Row<'orders'>; group: Row<'instance_groups'> },
+): Promise<z.output<typeof Placed>> {
+  const [group] = await groupViews(ctx, trx, [placed.group]);
+  return { order: orderView(placed.order), group: group! };
+}

@@ -1,0 +1,76 @@
+import { CubitError } from '../../core/errors.ts';
+import { audit } from '../../store/audit.ts';
+import type { Row } from '../../store/schema.ts';
+import { billingMoment } from '../billing/moment.ts';
+import type { ProvisionerDeps } from '../provision.ts';
+import type { Trx } from '../verb.ts';
+import { moveGroup, moveOrder } from './move.ts';
+import { insertSegment, latestSegment, type Price, priceOf } from './place.ts';
+
+type Deps = Pick<ProvisionerDeps, 'db' | 'catalog' | 'now' | 'newId' | 'changed'>;
+
+/** All units are ready: the order is active, and from this instant its units are billed. */
+export async function succeedOrder(deps: Deps, group: Row<'instance_groups'>): Promise<void> {
+  await settle(deps, group, async (trx, order) => {
+    const atMs = await billingMoment(trx, { id: group.id, tenantId: group.tenant_id }, deps.now());
+    await moveOrder(trx, order, 'succeed', { nowMs: atMs });
+    if (group.state === 'provisioning') {
+      await moveGroup(trx, group, ['ready'], { billed_from_ms: atMs });
+    } else {
+      await moveGroup(trx, group, ['resized']);
+      const price = await resizePrice(trx, deps, group);
+      await insertSegment(trx, deps, { groupId: group.id, fromMs: atMs, units: group.units, price });
+    }
+    return { verb: 'order.succeed', detail: { groupId: group.id, units: group.units, atMs } };
+  });
+}
+
+/** A new group ends and was never billed; a resized one goes on with the units that it pays. */
+export async function failOrder(
+  deps: Deps,
+  group: Row<'instance_groups'>,
+  paidUnits: number,
+  failure: string,
+): Promise<void> {
+  await settle(deps, group, async (trx, order) => {
+    await moveOrder(trx, order, 'fail', { nowMs: deps.now(), failure });
+    if (group.state === 'provisioning') await moveGroup(trx, group, ['fail']);
+    else await moveGroup(trx, group, ['resize_failed'], { units: paidUnits });
+    return { verb: 'order.fail', detail: { groupId: group.id, failure } };
+  });
+}
+
+async function settle(
+  deps: Deps,
+  group: Row<'instance_groups'>,
+  work: (trx: Trx, order: Row<'orders'>) => Promise<{ verb: string; detail: Record<string, unknown> }>,
+): Promise<void> {
+  try {
+    await deps.db.transaction().execute(async (trx) => {
+      const order = await trx
+        .selectFrom('orders')
+        .selectAll()
+        .where('group_id', '=', group.id)
+        .where('state', '=', 'provisioning')
+        .executeTakeFirst();
+      // Unsubscribed meanwhile: that cancelled the order.
+      if (order === undefined) return;
+      const done = await work(trx, order);
+      const actor = { kind: 'system', job: 'provisioner' } as const;
+      await audit(trx, { ...deps, actor }, { ...done, subject: order.id, tenantId: group.tenant_id });
+    });
+  } catch (error) {
+    // Somebody moved the group at the same moment; the next pass sees what it is now.
+    if (error instanceof CubitError && error.code === 'conflict') return;
+    throw error;
+  }
+  deps.changed();
+}
+
+/** A resize is priced by the book of now; a template that is no longer sold keeps the group's price. */
+async function resizePrice(trx: Trx, deps: Deps, group: Row<'instance_groups'>): Promise<Price> {
+  const listed = deps.catalog.priceBook.prices.some((price) => price.templateId === group.template_id);
+  if (listed) return priceOf(deps.catalog, group.template_id);
+  const latest = await latestSegment(trx, group.id);
+  return { hourlyPriceMicros: latest.hourly_price_micros, version: latest.price_version };
+}

@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { audit } from '../../store/audit.ts';
+import type { Row } from '../../store/schema.ts';
+import { billingMoment } from '../billing/moment.ts';
+import { requireGroup, scopeOf } from '../internal.ts';
+import { Id } from '../schemas.ts';
+import { type Ctx, defineVerb, type Trx } from '../verb.ts';
+import { moveGroup, moveOrder } from './move.ts';
+import { insertOrder } from './place.ts';
+import { Placed, placedView } from './schemas.ts';
+
+export const orderUnsubscribe = defineVerb({
+  name: 'order.unsubscribe',
+  summary: 'End a group: billing stops now, running streams may finish, all its units are taken back.',
+  access: 'manage',
+  route: { method: 'POST', path: '/groups/{groupId}/unsubscribe' },
+  input: z.strictObject({ groupId: Id }),
+  output: Placed,
+  async run({ ctx, input }) {
+    const answer = await ctx.transaction(async (trx) => {
+      const before = await requireGroup(trx, scopeOf(ctx), input.groupId);
+      const group = await moveGroup(trx, before, ['unsubscribe'], { ended_at_ms: await endMs(trx, before, ctx.now()) });
+      await cancelPendingOrders(trx, ctx, group.id);
+      const order = await insertOrder(trx, ctx, group, { kind: 'unsubscribe', units: 0, done: true });
+      await audit(trx, ctx, {
+        verb: 'order.unsubscribe',
+        subject: order.id,
+        tenantId: group.tenant_id,
+        detail: { groupId: group.id, units: before.units },
+      });
+      return placedView(ctx, trx, { order, group });
+    });
+    ctx.changed();
+    return answer;
+  },
+});
+
+/** A group that was never billed ends now; any other where its bills allow. */
+async function endMs(trx: Trx, group: Row<'instance_groups'>, nowMs: number): Promise<number> {
+  if (group.billed_from_ms === null) return nowMs;
+  return Math.max(group.billed_from_ms, await billingMoment(trx, { id: group.id, tenantId: group.tenant_id }, nowMs));
+}
+
+/** A group that ends before its units were ready needs them no more; nothing was billed for them. */
+async function cancelPendingOrders(trx: Trx, ctx: Ctx, groupId: string): Promise<void> {
+  const pending = await trx
+    .selectFrom('orders')
+    .selectAll()
+    .where('group_id', '=', groupId)
+    .where('state', '=', 'provisioning')
+    .execute();
+  for (const order of pending) {
+    await moveOrder(trx, order, 'cancel', {
+      nowMs: ctx.now(),
+      failure: 'The group was unsubscribed before it was ready.',
+    });
+  }
+}

@@ -1,0 +1,160 @@
+import type { Kysely } from 'kysely';
+import type { Catalog } from '../catalog/schema.ts';
+import type { IdKind } from '../core/ids.ts';
+import type { Fleet, ReplicaSpec, ReplicaStatus } from '../fleet/port.ts';
+import type { Database, Row } from '../store/schema.ts';
+import type { ControlLog } from './call.ts';
+import { LIVE_GROUP_STATES } from './internal.ts';
+import { failOrder, succeedOrder } from './order/settle.ts';
+import { Revival } from './revival.ts';
+import { createTurns, type Turns } from './turns.ts';
+import { paidUnitsOf, replicasById, specsOf } from './units.ts';
+
+export interface ProvisionerDeps {
+  readonly db: Kysely<Database>;
+  readonly catalog: Catalog;
+  readonly fleet: Fleet;
+  readonly log: ControlLog;
+  /** Epoch milliseconds, for what is written down. */
+  now(): number;
+  /** Milliseconds that no clock change moves, for deadlines; `performance.now` unless told otherwise. */
+  monotonicMs?(): number;
+  newId(kind: IdKind): string;
+  /** Called when an order ended: the gateway's snapshot is out of date. */
+  changed(): void;
+  /** Running streams of a unit that is taken back have this long. */
+  readonly drainMs: number;
+  /** An order whose units are not ready by then fails; 15 minutes unless told otherwise. Counted anew after a restart. */
+  readonly provisionMsMax?: number;
+  /** How long the fleet may refuse a unit before its order fails; 30 seconds unless told otherwise. */
+  readonly refusalMs?: number;
+}
+
+const PROVISION_MS_MAX = 900_000;
+const REFUSAL_MS = 30_000;
+const GAP_MS = 10;
+const TICK_MS = 1_000;
+
+interface Pending {
+  readonly sinceMs: number;
+  refusal: { readonly sinceMs: number; readonly reason: string } | null;
+}
+
+/** Reconciles at once, after every change of the fleet or `poke`, and every second. */
+export function startProvisioner(deps: ProvisionerDeps): Turns {
+  const provisioner = new Provisioner(deps);
+  const turns = createTurns({
+    work: () => provisioner.reconcile(),
+    gapMs: GAP_MS,
+    tickMs: TICK_MS,
+    failed: (error) => deps.log.error({ err: error }, 'provisioning failed; it is tried again in a second'),
+  });
+  const unlisten = deps.fleet.onChange(() => turns.poke());
+  turns.poke();
+  return {
+    poke: turns.poke,
+    // Replicas stay as they are: closing the fleet is its owner's part.
+    stop() {
+      unlisten();
+      return turns.stop();
+    },
+  };
+}
+
+/**
+ * Makes the fleet what the groups say: starts the replicas of every live group that are missing, takes back the surplus,
+ * and ends orders: success when all units are ready, failure when one gave up or the deadline passed. Everything is
+ * derived from the database and the fleet at each pass, and replica ids from group ids, so that a kill between any two
+ * steps loses and doubles nothing.
+ */
+export class Provisioner {
+  readonly #deps: ProvisionerDeps;
+  readonly #revival: Revival;
+  /** Groups with an order under way, by id; what of them is known only here starts anew after a restart. */
+  #pending = new Map<string, Pending>();
+
+  constructor(deps: ProvisionerDeps) {
+    this.#deps = deps;
+    this.#revival = new Revival(deps.fleet, deps.log);
+  }
+
+  #monotonicMs(): number {
+    return this.#deps.monotonicMs?.() ?? performance.now();
+  }
+
+  /** One pass. */
+  async reconcile(): Promise<void> {
+    const { db, fleet } = this.#deps;
+    const groups = await db.selectFrom('instance_groups').selectAll().where('state', 'in', LIVE_GROUP_STATES).execute();
+    const paid = await paidUnitsOf(db, groups);
+    this.#forgetAllBut(groups);
+    this.#takeBack(new Set(groups.flatMap(specsOf).map((spec) => spec.replicaId)));
+    const replicas = replicasById(fleet.list());
+    for (const group of groups) this.#startMissing(group, paid.get(group.id) ?? 0, replicas);
+    for (const group of groups) {
+      if (group.state !== 'active') await this.#settle(group, paid.get(group.id) ?? 0);
+    }
+  }
+
+  #forgetAllBut(groups: readonly Row<'instance_groups'>[]): void {
+    const nowMs = this.#monotonicMs();
+    const before = this.#pending;
+    const pending = groups.filter((group) => group.state !== 'active');
+    this.#pending = new Map(pending.map(({ id }) => [id, before.get(id) ?? { sinceMs: nowMs, refusal: null }]));
+    this.#revival.forgetAllBut(new Set(groups.flatMap(specsOf).map((spec) => spec.replicaId)));
+  }
+
+  /** Draining ends by itself, so nothing waits for it here. */
+  #takeBack(wanted: ReadonlySet<string>): void {
+    const { fleet, drainMs, log } = this.#deps;
+    for (const { replicaId, state } of fleet.list()) {
+      if (wanted.has(replicaId) || state === 'draining' || state === 'stopped') continue;
+      fleet.stop(replicaId, drainMs).catch((error: unknown) => {
+        log.error({ err: error, replicaId }, 'a unit could not be taken back; it is tried again');
+      });
+    }
+  }
+
+  #startMissing(group: Row<'instance_groups'>, paidUnits: number, replicas: ReadonlyMap<string, ReplicaStatus>): void {
+    const pending = this.#pending.get(group.id);
+    let refusal: string | null = null;
+    for (const [unit, spec] of specsOf(group).entries()) {
+      const state = replicas.get(spec.replicaId)?.state ?? 'stopped';
+      if (state === 'stopped') refusal = this.#startOne(spec) ?? refusal;
+      if (state === 'failed' && unit < paidUnits) this.#revival.tryAgain(spec.replicaId, this.#monotonicMs());
+      if (state === 'ready') this.#revival.isWell(spec.replicaId);
+    }
+    if (pending === undefined) return;
+    const sinceMs = pending.refusal?.sinceMs ?? this.#monotonicMs();
+    pending.refusal = refusal === null ? null : { sinceMs, reason: refusal };
+  }
+
+  /** null, or why the fleet refuses; it is asked again at the next pass. */
+  #startOne(spec: ReplicaSpec): string | null {
+    try {
+      this.#deps.fleet.start(spec);
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  async #settle(group: Row<'instance_groups'>, paidUnits: number): Promise<void> {
+    const replicas = replicasById(this.#deps.fleet.list());
+    const units = specsOf(group).map((spec) => replicas.get(spec.replicaId));
+    const failure = this.#failureOf(group, units.slice(paidUnits));
+    if (failure !== null) await failOrder(this.#deps, group, paidUnits, failure);
+    else if (units.every((unit) => unit?.state === 'ready')) await succeedOrder(this.#deps, group);
+  }
+
+  #failureOf(group: Row<'instance_groups'>, added: readonly (ReplicaStatus | undefined)[]): string | null {
+    const gaveUp = added.find((unit) => unit?.state === 'failed');
+    if (gaveUp !== undefined) return `A unit could not be started: ${gaveUp.failure ?? 'the engine gave no reason'}`;
+    const { provisionMsMax = PROVISION_MS_MAX, refusalMs = REFUSAL_MS } = this.#deps;
+    const nowMs = this.#monotonicMs();
+    const { sinceMs, refusal } = this.#pending.get(group.id) ?? { sinceMs: nowMs, refusal: null };
+    if (refusal !== null && nowMs - refusal.sinceMs >= refusalMs) return refusal.reason;
+    if (nowMs - sinceMs < provisionMsMax) return null;
+    return `The units were not ready within ${Math.round(provisionMsMax / 1000)} seconds.`;
+  }
+}

@@ -1,0 +1,77 @@
+import { auditList } from './audit/list.ts';
+import { billList } from './billing/list.ts';
+import { billPreview } from './billing/preview.ts';
+import { billSettle } from './billing/settle-now.ts';
+import { billShow } from './billing/show.ts';
+import { endpointCreate } from './endpoint/create.ts';
+import { endpointDelete } from './endpoint/delete.ts';
+import { endpointList } from './endpoint/list.ts';
+import { endpointShow } from './endpoint/show.ts';
+import { endpointUpdate } from './endpoint/update.ts';
+import { groupList } from './group/list.ts';
+import { groupShow } from './group/show.ts';
+import { keyCreate } from './key/create.ts';
+import { keyList } from './key/list.ts';
+import { keyRevoke } from './key/revoke.ts';
+import { modelList } from './model/list.ts';
+import { modelShow } from './model/show.ts';
+import { orderList } from './order/list.ts';
+import { orderNew } from './order/new.ts';
+import { orderResize } from './order/resize.ts';
+import { orderShow } from './order/show.ts';
+import { orderUnsubscribe } from './order/unsubscribe.ts';
+import { replicaList } from './replica/list.ts';
+import { serverAdopt } from './server/adopt.ts';
+import { serverList } from './server/list.ts';
+import { serverRemove } from './server/remove.ts';
+import { templateList } from './template/list.ts';
+import { templateShow } from './template/show.ts';
+import { tenantCreate } from './tenant/create.ts';
+import { tenantList } from './tenant/list.ts';
+import { tenantShow } from './tenant/show.ts';
+import { usageList } from './usage/list.ts';
+import { usageSummary } from './usage/summary.ts';
+import type { Verb } from './verb.ts';
+import { walletEntries } from './wallet/entries.ts';
+import { walletShow } from './wallet/show.ts';
+import { walletTopUp } from './wallet/top-up.ts';
+
+/** Everything that can be done. HTTP, OpenAPI and the CLI are made from this list. */
+export const verbs: readonly Verb[] = [
+  tenantCreate,
+  tenantList,
+  tenantShow,
+  walletTopUp,
+  walletShow,
+  walletEntries,
+  keyCreate,
+  keyList,
+  keyRevoke,
+  modelList,
+  modelShow,
+  templateList,
+  templateShow,
+  endpointCreate,
+  endpointList,
+  endpointShow,
+  endpointUpdate,
+  endpointDelete,
+  orderNew,
+  orderResize,
+  orderUnsubscribe,
+  orderList,
+  orderShow,
+  groupList,
+  groupShow,
+  usageList,
+  usageSummary,
+  billList,
+  billShow,
+  billPreview,
+  billSettle,
+  serverAdopt,
+  serverList,
+  serverRemove,
+  replicaList,
+  auditList,
+];

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import type { ReplicaStatus } from '../../fleet/port.ts';
+import { requireEndpoint, scopeOf } from '../internal.ts';
+import { pageOf } from '../page.ts';
+import { EpochMs, Id, TenantFilter } from '../schemas.ts';
+import { groupIdOf } from '../units.ts';
+import { defineVerb } from '../verb.ts';
+
+const State = z.enum(['starting', 'ready', 'draining', 'stopped', 'failed']);
+
+const Replica = z.object({
+  replicaId: z.string(),
+  tenantId: Id,
+  endpointId: Id,
+  servedModelId: Id,
+  groupId: Id.nullable(),
+  templateId: z.string(),
+  role: z.string(),
+  state: State,
+  startedAtMs: EpochMs,
+  readyAtMs: EpochMs.nullable(),
+  restarts: z.int(),
+  failure: z.string().nullable(),
+  url: z.string().nullable().describe('Where an adopted server is; only the operator sees it'),
+});
+
+export const replicaList = defineVerb({
+  name: 'replica.list',
+  summary: 'Running copies behind the units, by id.',
+  access: 'read',
+  route: { method: 'GET', path: '/replicas' },
+  input: z.strictObject({ tenantId: TenantFilter, endpointId: Id.optional(), state: State.optional() }),
+  output: pageOf(Replica),
+  columns: ['replicaId', 'endpointId', 'templateId', 'state', 'restarts', 'failure'],
+  async run({ ctx, input }) {
+    const scope = scopeOf(ctx, input);
+    const endpoint = input.endpointId === undefined ? null : await requireEndpoint(ctx.db, scope, input.endpointId);
+    const served = await ctx.db
+      .selectFrom('served_models')
+      .select(['id', 'tenant_id', 'endpoint_id'])
+      .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
+      .$if(endpoint !== null, (query) => query.where('endpoint_id', '=', endpoint?.id ?? ''))
+      .execute();
+    const owners = new Map(served.map((row) => [row.id, row]));
+    const items = ctx.fleet.list().flatMap((replica) => {
+      const owner = owners.get(replica.servedModelId);
+      if (owner === undefined || (input.state !== undefined && replica.state !== input.state)) return [];
+      return [replicaView(replica, owner, ctx.actor.kind === 'operator')];
+    });
+    return { items: items.sort((a, b) => (a.replicaId < b.replicaId ? -1 : 1)), nextCursor: null };
+  },
+});
+
+function replicaView(replica: ReplicaStatus, owner: { tenant_id: string; endpoint_id: string }, full: boolean) {
+  const { address } = replica;
+  return {
+    replicaId: replica.replicaId,
+    tenantId: owner.tenant_id,
+    endpointId: owner.endpoint_id,
+    servedModelId: replica.servedModelId,
+    groupId: groupIdOf(replica.replicaId),
+    templateId: replica.templateId,
+    role: replica.role,
+    state: replica.state,
+    startedAtMs: replica.startedAtMs,
+    readyAtMs: replica.readyAtMs,
+    restarts: replica.restarts,
+    failure: replica.failure,
+    url: full && address?.kind === 'openai-http' ? address.url : null,
+  };
+}

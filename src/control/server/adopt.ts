@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { CubitError } from '../../core/errors.ts';
+import { audit } from '../../store/audit.ts';
+import { invalidField } from '../input.ts';
+import { Id } from '../schemas.ts';
+import { defineVerb } from '../verb.ts';
+import { Server, serverView } from './schemas.ts';
+
+export const serverAdopt = defineVerb({
+  name: 'server.adopt',
+  summary: 'Take an OpenAI-compatible server that runs already as one unit of a template.',
+  access: 'operator',
+  route: { method: 'POST', path: '/servers' },
+  input: z.strictObject({
+    url: z.url({ protocol: /^https?$/, error: 'an http or https URL' }).max(2000),
+    templateId: Id.describe('The template whose unit it is'),
+    model: z.string().min(1).max(200).optional().describe('Its model name there; needed when it serves several'),
+    apiKey: z.string().min(1).max(1000).optional().describe('What the server wants as Bearer token'),
+  }),
+  output: Server,
+  async run({ ctx, input }) {
+    if (!ctx.catalog.templates.has(input.templateId)) {
+      throw invalidField('templateId', `there is no template ${input.templateId}`);
+    }
+    const url = input.url.replace(/\/+$/, '');
+    const apiKey = input.apiKey ?? null;
+    const found = await ctx.probe({ url, apiKey });
+    if (!found.ok) {
+      const reason = found.reason ?? 'it reports that it is not healthy';
+      throw new CubitError('engine_unavailable', `${url} cannot be adopted: ${reason}.`, { details: { url } });
+    }
+    const model = chooseModel(found.models, input.model);
+    const answer = await ctx.transaction(async (trx) => {
+      const twin = await trx
+        .selectFrom('servers')
+        .select('id')
+        .where('url', '=', url)
+        .where('model', '=', model)
+        .where('removed_at_ms', 'is', null)
+        .executeTakeFirst();
+      if (twin !== undefined) {
+        throw new CubitError('conflict', `${url} serves ${model} as ${twin.id} already.`, {
+          details: { serverId: twin.id },
+        });
+      }
+      const row = {
+        id: ctx.newId('server'),
+        template_id: input.templateId,
+        url,
+        model,
+        dialect: found.dialect,
+        api_key: apiKey,
+        created_at_ms: ctx.now(),
+        removed_at_ms: null,
+      };
+      await trx.insertInto('servers').values(row).execute();
+      await audit(trx, ctx, {
+        verb: 'server.adopt',
+        subject: row.id,
+        tenantId: null,
+        detail: { url, model, templateId: row.template_id, dialect: row.dialect },
+      });
+      return serverView(row);
+    });
+    ctx.changed();
+    return answer;
+  },
+});
+
+function chooseModel(served: readonly string[], asked: string | undefined): string {
+  const only = served.length === 1 ? served[0] : undefined;
+  const model = asked ?? only;
+  if (model === undefined) {
+    const names = served.length === 0 ? 'it lists none' : `it serves ${served.join(', ')}`;
+    throw invalidField('model', `say which one; ${names}`);
+  }
+  if (served.length > 0 && !served.includes(model)) {
+    throw invalidField('model', `the server has no ${model}; it serves ${served.join(', ')}`);
+  }
+  return model;
+}

@@ -1,0 +1,109 @@
+import { describe, expect, test } from 'vitest';
+import { CubitError } from '../../core/errors.ts';
+import { OPERATOR, refusal, testControl } from '../fixture.ts';
+import { replicaList } from '../replica/list.ts';
+import { serverAdopt } from './adopt.ts';
+import { adoptedServers } from './adopted.ts';
+import { serverList } from './list.ts';
+import { serverRemove } from './remove.ts';
+
+const input = { url: 'http://10.0.0.5:8000/', templateId: 'alpha-local' };
+
+describe('adopt', () => {
+  test('takes what the probe found; the key is kept and never shown', async () => {
+    const control = await testControl();
+    const asked: unknown[] = [];
+    control.probe = async (server) => {
+      asked.push(server);
+      return { dialect: 'sglang', models: ['org/alpha'], ok: true, reason: null };
+    };
+    const adopted = await control.call(serverAdopt, OPERATOR, { ...input, apiKey: 'secret' });
+    expect(asked).toEqual([{ url: 'http://10.0.0.5:8000', apiKey: 'secret' }]);
+    expect(adopted).toMatchObject({
+      url: 'http://10.0.0.5:8000',
+      model: 'org/alpha',
+      dialect: 'sglang',
+      hasApiKey: true,
+    });
+    expect(JSON.stringify([adopted, await control.call(serverList, OPERATOR, {})])).not.toContain('secret');
+    const audits = await control.store.db.selectFrom('audit').selectAll().execute();
+    expect(JSON.stringify(audits)).not.toContain('secret');
+    expect(await adoptedServers(control.store.db)).toMatchObject([{ template_id: 'alpha-local', api_key: 'secret' }]);
+    expect((await refusal(control.call(serverAdopt, OPERATOR, input))).code).toBe('conflict');
+  });
+
+  test('a server of several models needs to be told which', async () => {
+    const control = await testControl();
+    control.probe = async () => ({ dialect: 'vllm', models: ['a', 'b'], ok: true, reason: null });
+    const adopt = (model?: string) => control.call(serverAdopt, OPERATOR, { ...input, ...(model && { model }) });
+    for (const model of [undefined, 'c']) {
+      const { details } = await refusal(adopt(model));
+      expect(details['faults']).toMatchObject([{ field: 'model' }]);
+      expect(details['faults'][0].message).toContain('a, b');
+    }
+    expect(await adopt('b')).toMatchObject({ model: 'b' });
+  });
+
+  test.each([
+    ['an unknown template', { ...input, templateId: 'x' }, 'templateId'],
+    ['no URL', { ...input, url: '10.0.0.5' }, 'url'],
+    ['another protocol', { ...input, url: 'file:///etc/passwd' }, 'url'],
+  ])('%s is refused before anything is asked', async (_case, bad, field) => {
+    const control = await testControl();
+    control.probe = () => Promise.reject(new Error('asked'));
+    const { details } = await refusal(control.call(serverAdopt, OPERATOR, bad));
+    expect(details['faults']).toMatchObject([{ field }]);
+  });
+
+  test('one that does not answer or is not well is refused', async () => {
+    const control = await testControl();
+    control.probe = async () => ({ dialect: 'vllm', models: ['a'], ok: false, reason: 'it is loading' });
+    const unwell = await refusal(control.call(serverAdopt, OPERATOR, input));
+    expect(unwell.code).toBe('engine_unavailable');
+    expect(unwell.message).toContain('it is loading');
+    control.probe = () => Promise.reject(new CubitError('engine_unavailable', 'Nothing answers.'));
+    expect((await refusal(control.call(serverAdopt, OPERATOR, input))).message).toBe('Nothing answers.');
+    expect(await adoptedServers(control.store.db)).toEqual([]);
+  });
+});
+
+describe('remove', () => {
+  test('not while sold units need it, unless forced', async () => {
+    const control = await testControl();
+    const { manager } = await control.tenant();
+    const { serverId } = await control.call(serverAdopt, OPERATOR, input);
+    control.fleet.slots = 1;
+    await control.endpoint(manager);
+    const answer = await refusal(control.call(serverRemove, OPERATOR, { serverId }));
+    expect(answer).toMatchObject({ code: 'conflict', details: { unitsSold: 1, units: 1 } });
+    expect(await adoptedServers(control.store.db)).toHaveLength(1);
+    const removed = await control.call(serverRemove, OPERATOR, { serverId, force: true });
+    expect(removed.removedAtMs).toBe(control.nowMs);
+    expect((await refusal(control.call(serverRemove, OPERATOR, { serverId }))).code).toBe('not_found');
+    expect(await control.call(serverList, OPERATOR, {})).toMatchObject({ items: [] });
+    expect(await control.call(serverList, OPERATOR, { removed: true })).toMatchObject({ items: [{ serverId }] });
+  });
+
+  test('freely when there is room without it', async () => {
+    const control = await testControl();
+    const { manager } = await control.tenant();
+    const { serverId } = await control.call(serverAdopt, OPERATOR, input);
+    control.fleet.slots = 2;
+    await control.endpoint(manager);
+    await control.provisioned();
+    expect(await control.call(serverRemove, OPERATOR, { serverId })).toMatchObject({ serverId });
+  });
+});
+
+test('replicas are listed with their owner', async () => {
+  const control = await testControl();
+  const { manager, reader, tenantId } = await control.tenant();
+  const { endpointId, groups } = await control.endpoint(manager, 2);
+  const { groupId } = groups[0]!;
+  await control.provisioned();
+  const [first] = control.fleet.list();
+  control.fleet.become(first!.replicaId, 'failed', 'out of memory');
+  const { items } = await control.call(replicaList, reader, { state: 'failed' });
+  expect(items).toMatchObject([{ tenantId, endpointId, groupId, state: 'failed', failure: 'out of memory' }]);
+  expect((await control.call(replicaList, reader, { endpointId })).items).toHaveLength(2);
+});

@@ -1,0 +1,200 @@
+import type { Kysely } from 'kysely';
+import type { Catalog, Model, Template, Tier } from '../catalog/schema.ts';
+import { coefficientsOf } from '../core/serving/work.ts';
+import type { Fleet, ReplicaStatus } from '../fleet/port.ts';
+import {
+  type EndpointSnapshot,
+  endpointKey,
+  type GatewaySnapshot,
+  type KeySnapshot,
+  type ReplicaSnapshot,
+  type ServedModelSnapshot,
+} from '../gateway/snapshot.ts';
+import type { Database, Row } from '../store/schema.ts';
+import type { ControlLog } from './call.ts';
+import { LIVE_GROUP_STATES } from './internal.ts';
+import { StartupTimes } from './startup-times.ts';
+import { createTurns, type Turns } from './turns.ts';
+import { paidUnitsOf, specsOf } from './units.ts';
+
+export interface SnapshotDeps {
+  readonly db: Kysely<Database>;
+  readonly catalog: Catalog;
+  readonly fleet: Fleet;
+  readonly log: ControlLog;
+}
+
+export interface SnapshotPublisher extends Turns {
+  /** Publishes now; resolves when it is applied. */
+  flush(): Promise<void>;
+}
+
+const DEBOUNCE_MS = 20;
+/** Every change is announced; this is for what might not have been. */
+const TICK_MS = 60_000;
+
+/**
+ * Keeps the gateway's snapshot up to date with the database and the fleet: a new one follows within 20 ms of a change.
+ * Resolves when the first is applied.
+ */
+export async function snapshotPublisher(
+  deps: SnapshotDeps & { readonly apply: (snapshot: GatewaySnapshot) => void },
+): Promise<SnapshotPublisher> {
+  const startups = new StartupTimes();
+  let version = 0;
+  let last: Promise<void> = Promise.resolve();
+  const build = async () => {
+    startups.learn(deps.fleet.list());
+    deps.apply(await buildSnapshot(deps, ++version, startups));
+  };
+  // One after the other, so that an older one never replaces a newer.
+  const publish = () => {
+    last = last.then(build, build);
+    return last;
+  };
+  await publish();
+  const turns = createTurns({
+    work: publish,
+    gapMs: DEBOUNCE_MS,
+    tickMs: TICK_MS,
+    failed: (error) =>
+      deps.log.error({ err: error }, 'the gateway keeps its old snapshot; it is tried again in a second'),
+  });
+  const unlisten = deps.fleet.onChange(() => turns.poke());
+  return {
+    poke: turns.poke,
+    flush: publish,
+    stop() {
+      unlisten();
+      return turns.stop();
+    },
+  };
+}
+
+/** What the gateway works from, read in one transaction. */
+export async function buildSnapshot(
+  deps: SnapshotDeps,
+  version: number,
+  startups: StartupTimes,
+): Promise<GatewaySnapshot> {
+  const stored = await deps.db.transaction().execute(async (trx) => {
+    const groups = await trx
+      .selectFrom('instance_groups')
+      .selectAll()
+      .where('state', 'in', LIVE_GROUP_STATES)
+      .execute();
+    const live = trx.selectFrom('endpoints').select('id').where('deleted_at_ms', 'is', null);
+    return {
+      keys: await trx
+        .selectFrom('api_keys')
+        .select(['id', 'tenant_id', 'hash'])
+        .where('revoked_at_ms', 'is', null)
+        .execute(),
+      endpoints: await trx.selectFrom('endpoints').selectAll().where('deleted_at_ms', 'is', null).execute(),
+      served: await trx
+        .selectFrom('served_models')
+        .selectAll()
+        .where('endpoint_id', 'in', live)
+        .orderBy('model_id')
+        .orderBy('id')
+        .execute(),
+      groups,
+      paid: await paidUnitsOf(trx, groups),
+    };
+  });
+  const replicas = Map.groupBy(deps.fleet.list(), (replica) => replica.servedModelId);
+  const groups = Map.groupBy(stored.groups, (group) => group.served_model_id);
+  const served = Map.groupBy(stored.served, (row) => row.endpoint_id);
+  const endpoints = new Map<string, EndpointSnapshot>();
+  for (const row of stored.endpoints) {
+    const models = (served.get(row.id) ?? []).flatMap((model) => {
+      const own = groups.get(model.id) ?? [];
+      const serving = servingOf(replicas.get(model.id) ?? [], own, stored.paid);
+      return servedModelOf(deps, model, own, serving, startups) ?? [];
+    });
+    const endpoint = endpointOf(row, models);
+    endpoints.set(endpointKey(row.tenant_id, row.name), endpoint);
+    endpoints.set(endpointKey(row.tenant_id, row.id), endpoint);
+  }
+  const keys = new Map<string, KeySnapshot>(
+    stored.keys.map((key) => [key.hash, { keyId: key.id, tenantId: key.tenant_id }]),
+  );
+  return { version, keys, endpoints };
+}
+
+function endpointOf(row: Row<'endpoints'>, servedModels: readonly ServedModelSnapshot[]): EndpointSnapshot {
+  return {
+    endpointId: row.id,
+    tenantId: row.tenant_id,
+    name: row.name,
+    createdAtMs: row.created_at_ms,
+    maxWaitMs: row.overflow_policy === 'reject' ? 0 : row.max_wait_ms,
+    servedModels,
+  };
+}
+
+function servedModelOf(
+  { catalog, log }: SnapshotDeps,
+  row: Row<'served_models'>,
+  groups: readonly Row<'instance_groups'>[],
+  replicas: readonly ReplicaSnapshot[],
+  startups: StartupTimes,
+): ServedModelSnapshot | null {
+  const model = catalog.models.get(row.model_id);
+  const template = catalog.templates.get(row.template_id);
+  if (model === undefined || template === undefined) {
+    log.error(
+      { servedModelId: row.id, modelId: row.model_id, templateId: row.template_id },
+      'left the catalogue but is sold',
+    );
+    return null;
+  }
+  const tier = tierOf(template, row.coefficient);
+  return {
+    servedModelId: row.id,
+    modelId: row.model_id,
+    trafficPercent: row.traffic_percent,
+    contextTokens: contextTokensOf(model, template),
+    capabilities: {
+      ...model.capabilities,
+      structuredOutput: model.capabilities.structuredOutput && template.engine.structuredOutput,
+    },
+    coefficients: coefficientsOf(template.profile.step, template.profile.prefillFixedUs, tier.batch),
+    batchPerUnit: tier.batch,
+    kvTokensPerUnit: template.kvTokensPerUnit,
+    startupMs: startups.of(template),
+    unitsBought: groups.reduce((sum, group) => sum + group.units, 0),
+    replicas,
+  };
+}
+
+/**
+ * Replicas as the gateway may use them. A unit serves from the second it is billed to the second it is not: one that is
+ * ready before its order succeeded still counts as starting, and one that no group wants any more as draining.
+ */
+function servingOf(
+  replicas: readonly ReplicaStatus[],
+  groups: readonly Row<'instance_groups'>[],
+  paid: ReadonlyMap<string, number>,
+): ReplicaSnapshot[] {
+  const units = new Map(
+    groups.flatMap((group) =>
+      specsOf(group).map(({ replicaId }, unit) => [replicaId, unit < (paid.get(group.id) ?? 0)] as const),
+    ),
+  );
+  return replicas.map(({ replicaId, state, address, startedAtMs }) => {
+    const isPaid = units.get(replicaId);
+    if (state !== 'ready' || isPaid === true) return { replicaId, state, address, startedAtMs };
+    return { replicaId, state: isPaid === undefined ? 'draining' : 'starting', address, startedAtMs };
+  });
+}
+
+/** The tier of a coefficient; the nearest when the catalogue has changed since it was chosen. */
+function tierOf(template: Template, coefficient: number): Tier {
+  const distance = (tier: Tier) => Math.abs(tier.coefficient - coefficient);
+  return template.tiers.reduce((best, tier) => (distance(tier) < distance(best) ? tier : best));
+}
+
+function contextTokensOf(model: Model, template: Template): number {
+  return Math.min(model.contextTokens ?? Number.POSITIVE_INFINITY, template.engine.contextTokens);
+}

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { defineVerb } from '../verb.ts';
+import { Tenant, tenantView } from './schemas.ts';
+
+export const tenantList = defineVerb({
+  name: 'tenant.list',
+  summary: 'All tenants, newest first.',
+  access: 'operator',
+  route: { method: 'GET', path: '/tenants' },
+  input: z.strictObject(PageInput),
+  output: pageOf(Tenant),
+  columns: ['tenantId', 'name', 'zone', 'currency'],
+  async run({ ctx, input }) {
+    const rows = await ctx.db
+      .selectFrom('tenants')
+      .selectAll()
+      .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
+      .orderBy('created_at_ms', 'desc')
+      .orderBy('id', 'desc')
+      .limit(input.limit + 1)
+      .execute();
+    const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
+    return { items: page.rows.map(tenantView), nextCursor: page.nextCursor };
+  },
+});

@@ -1,0 +1,199 @@
+import type { LlamaContextSequence } from 'node-llama-cpp';
+import { CubitError } from '../../core/errors.ts';
+import type { FinishReason, Generation } from './generation.ts';
+import type { LoadedModel } from './model.ts';
+import { Reclaimer } from './reclaim.ts';
+import { chooseSlot, type IdleSlot } from './slots.ts';
+
+/**
+ * Prompt tokens one step evaluates at most, over all sequences: the time others wait for their next token, and the
+ * time a cancel takes. On two CPU threads 64 give 95 % of the prefill rate of 128 with half the wait.
+ */
+export const PREFILL_TOKENS_PER_STEP = 64;
+/** Steps in a row that may fail before the process gives up: a broken context does not heal. */
+const FAILURES_IN_A_ROW_MAX = 3;
+
+interface Slot extends IdleSlot {
+  readonly sequence: LlamaContextSequence;
+  tokens: readonly number[];
+  salt: string | null;
+  lastUsed: number;
+  running: Generation | null;
+}
+
+export interface SchedulerTotals {
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly outputTokens: number;
+}
+
+/**
+ * Continuous batching. One step evaluates the next token (or prefill chunk) of every running generation in one batch;
+ * between steps generations join, end and leave. Waiting ones are served first come, first served.
+ */
+export class Scheduler {
+  readonly #slots: readonly Slot[];
+  readonly #contextTokens: number;
+  readonly #waitingMax: number;
+  readonly #onBroken: (error: unknown) => void;
+  readonly #waiting: Generation[] = [];
+  readonly #reclaimer = new Reclaimer();
+  #uses = 0;
+  #failuresInARow = 0;
+  #stepping = false;
+  #totals = { promptTokens: 0, cachedTokens: 0, outputTokens: 0 };
+
+  /** `onBroken` is called when the native context fails again and again. */
+  constructor(loaded: LoadedModel, waitingMax: number, onBroken: (error: unknown) => void) {
+    this.#contextTokens = loaded.contextTokens;
+    this.#waitingMax = waitingMax;
+    this.#onBroken = onBroken;
+    this.#slots = Array.from({ length: loaded.context.totalSequences }, () => ({
+      sequence: loaded.context.getSequence(),
+      tokens: [],
+      salt: null,
+      lastUsed: 0,
+      running: null,
+    }));
+  }
+
+  get running(): number {
+    return this.#slots.filter((slot) => slot.running !== null).length;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Share of all sequences' KV cells that running generations occupy, 0…1; what idle slots hold can be taken back. */
+  get kvUsedShare(): number {
+    let used = 0;
+    for (const slot of this.#slots) if (slot.running !== null) used += slot.sequence.nextTokenIndex;
+    return used / (this.#contextTokens * this.#slots.length);
+  }
+
+  get totals(): SchedulerTotals {
+    return this.#totals;
+  }
+
+  /** Queues a generation. Throws `engine_unavailable` when as many as allowed wait already. */
+  submit(generation: Generation): void {
+    const free = this.#slots.length - this.running;
+    if (this.#waiting.length >= this.#waitingMax + free) {
+      throw new CubitError(
+        'engine_unavailable',
+        `All sequences are busy and ${this.#waitingMax} requests wait already.`,
+      );
+    }
+    this.#waiting.push(generation);
+    this.#wake();
+  }
+
+  /** Takes a generation out: at once while it waits, else at the end of the step. No event comes after. */
+  cancel(generation: Generation): void {
+    generation.cancelled = true;
+    const at = this.#waiting.indexOf(generation);
+    if (at !== -1) this.#waiting.splice(at, 1);
+    this.#wake();
+  }
+
+  setPaused(generation: Generation, paused: boolean): void {
+    generation.paused = paused;
+    if (!paused) this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#stepping) return;
+    this.#stepping = true;
+    // A failure here is the native context's: unhandled, it ends the process, and the fleet starts another.
+    void this.#steps();
+  }
+
+  async #steps(): Promise<void> {
+    while (true) {
+      await this.#removeCancelled();
+      await this.#admit();
+      const runnable = this.#slots.filter((slot) => slot.running !== null && !slot.running.paused);
+      if (runnable.length === 0) {
+        this.#stepping = false;
+        return;
+      }
+      await this.#step(runnable);
+    }
+  }
+
+  async #admit(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const [generation] = this.#waiting;
+      const free = this.#slots.filter((slot) => slot.running === null);
+      const choice = generation && chooseSlot(free, generation.prompt, generation.salt);
+      if (!generation || !choice) return;
+      this.#waiting.shift();
+      await this.#begin(choice.slot, generation, choice.reusedTokens);
+    }
+  }
+
+  async #begin(slot: Slot, generation: Generation, reusedTokens: number): Promise<void> {
+    slot.running = generation;
+    slot.salt = generation.salt;
+    slot.lastUsed = ++this.#uses;
+    const { sequence } = slot;
+    // Recurrent and windowed models cannot be cut back: erasing would evaluate the prefix again, unseen.
+    const reused = sequence.needsCheckpoints && reusedTokens < sequence.nextTokenIndex ? 0 : reusedTokens;
+    await sequence.eraseContextTokenRanges([{ start: reused, end: sequence.nextTokenIndex }]);
+    generation.begin(sequence, reused);
+    this.#totals.promptTokens += generation.prompt.length;
+    this.#totals.cachedTokens += reused;
+  }
+
+  /** All calls of one step are made together: node-llama-cpp evaluates what is queued together as one batch. */
+  async #step(slots: readonly Slot[]): Promise<void> {
+    let prefillTokens = PREFILL_TOKENS_PER_STEP;
+    const work: Promise<void>[] = [];
+    for (const slot of slots.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
+      const generation = slot.running as Generation;
+      const chunk = Math.min(prefillTokens, generation.prefillTokensLeft);
+      if (generation.prefillTokensLeft > 0 && chunk === 0) continue;
+      prefillTokens -= chunk;
+      work.push(this.#advance(slot, generation, chunk));
+    }
+    await Promise.all(work);
+  }
+
+  async #advance(slot: Slot, generation: Generation, prefillTokens: number): Promise<void> {
+    const before = generation.usage.outputTokens;
+    let finish: FinishReason | null;
+    try {
+      finish = await generation.advance(prefillTokens);
+      this.#failuresInARow = 0;
+    } catch (error) {
+      await this.#fail(slot, generation, error);
+      return;
+    }
+    this.#totals.outputTokens += generation.usage.outputTokens - before;
+    if (finish === null) return;
+    await this.#free(slot, generation);
+    if (!generation.cancelled) generation.events.onEnd(finish);
+  }
+
+  async #fail(slot: Slot, generation: Generation, error: unknown): Promise<void> {
+    await this.#free(slot, generation);
+    slot.salt = null; // what its sequence holds is not known any more
+    if (!generation.cancelled) generation.events.onError(error);
+    this.#failuresInARow += 1;
+    if (this.#failuresInARow >= FAILURES_IN_A_ROW_MAX) this.#onBroken(error);
+  }
+
+  async #removeCancelled(): Promise<void> {
+    for (const slot of this.#slots) {
+      if (slot.running?.cancelled) await this.#free(slot, slot.running);
+    }
+  }
+
+  async #free(slot: Slot, generation: Generation): Promise<void> {
+    await generation.release();
+    slot.tokens = slot.sequence.contextTokens;
+    slot.running = null;
+    this.#reclaimer.generationEnded();
+  }
+}

@@ -1,0 +1,185 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { CubitError, toCubitError } from '../../core/errors.ts';
+import { StreamedAnswer, wholeAnswer } from './answer.ts';
+import { Embedder, embeddingsJson } from './embedder.ts';
+import { Generation, type GenerationEvents } from './generation.ts';
+import { readJson, sendError, sendJson } from './http.ts';
+import { workerMetricsText } from './metrics-text.ts';
+import type { LoadedModel } from './model.ts';
+import { type GenerationBody, parseChat, parseCompletion, parseEmbedding } from './request.ts';
+import { Scheduler } from './scheduler.ts';
+import type { AnswerHead } from './wire.ts';
+
+export interface WorkerServerOptions {
+  readonly name: string;
+  readonly waitingMax: number;
+  readonly onBroken: (error: unknown) => void;
+}
+
+interface Serving {
+  readonly loaded: LoadedModel;
+  readonly scheduler: Scheduler;
+  readonly embedder: Embedder;
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+
+/**
+ * The worker's HTTP face: loading → ready → draining. Before `ready` and after `drain` it refuses inference with 503;
+ * `/health` says which it is.
+ */
+export class WorkerServer {
+  readonly http: Server;
+  readonly #options: WorkerServerOptions;
+  readonly #createdS = Math.floor(Date.now() / 1000);
+  readonly #routes: ReadonlyMap<string, Handler>;
+  #serving: Serving | null = null;
+  #draining = false;
+  #inFlight = 0;
+  #onIdle: (() => void) | null = null;
+
+  constructor(options: WorkerServerOptions) {
+    this.#options = options;
+    this.#routes = new Map<string, Handler>([
+      ['GET /health', (_, response) => this.#health(response)],
+      ['GET /metrics', (_, response) => this.#metrics(response)],
+      ['GET /v1/models', (_, response) => this.#models(response)],
+      ['POST /v1/tokenize', (request, response) => this.#tokenize(request, response)],
+      ['POST /v1/chat/completions', (request, response) => this.#infer('chat', request, response)],
+      ['POST /v1/completions', (request, response) => this.#infer('completion', request, response)],
+      ['POST /v1/embeddings', (request, response) => this.#embed(request, response)],
+    ]);
+    // Clients keep connections; the one that closes idle ones has to be the client, or its next request may be lost.
+    this.http = createServer(
+      { keepAliveTimeout: 600_000 },
+      (request, response) => void this.#handle(request, response),
+    );
+  }
+
+  ready(loaded: LoadedModel): void {
+    const { waitingMax, onBroken } = this.#options;
+    this.#serving = {
+      loaded,
+      scheduler: new Scheduler(loaded, waitingMax, onBroken),
+      embedder: new Embedder(loaded, waitingMax),
+    };
+  }
+
+  /** Refuses new requests; resolves when the running ones are done. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    if (this.#inFlight > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
+    this.http.close();
+    this.http.closeAllConnections();
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url?.split('?')[0] ?? '/';
+    const handler = this.#routes.get(`${request.method} ${path}`);
+    try {
+      if (handler === undefined) throw new CubitError('not_found', `There is no ${request.method} ${path} here.`);
+      await handler(request, response);
+    } catch (error) {
+      if (!(error instanceof CubitError)) console.error(error instanceof Error ? error.stack : error);
+      if (!response.headersSent) sendError(response, toCubitError(error));
+      else response.destroy();
+    }
+  }
+
+  #health(response: ServerResponse): void {
+    const status = this.#draining ? 'draining' : this.#serving === null ? 'loading' : 'ready';
+    sendJson(response, status === 'ready' ? 200 : 503, { status });
+  }
+
+  #metrics(response: ServerResponse): void {
+    const { scheduler, embedder } = this.#serving ?? {};
+    const text = workerMetricsText(
+      {
+        running: (scheduler?.running ?? 0) + (embedder?.running ?? 0),
+        waiting: (scheduler?.waiting ?? 0) + (embedder?.waiting ?? 0),
+        kvUsedShare: scheduler?.kvUsedShare ?? 0,
+        promptTokensTotal: (scheduler?.totals.promptTokens ?? 0) + (embedder?.promptTokensTotal ?? 0),
+        cachedTokensTotal: scheduler?.totals.cachedTokens ?? 0,
+        outputTokensTotal: scheduler?.totals.outputTokens ?? 0,
+      },
+      this.#options.name,
+    );
+    response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text);
+  }
+
+  #models(response: ServerResponse): void {
+    const { loaded } = this.#accepting();
+    const model = { id: this.#options.name, object: 'model', created: this.#createdS, owned_by: 'cubit' };
+    sendJson(response, 200, { object: 'list', data: [{ ...model, max_model_len: loaded.contextTokens }] });
+  }
+
+  async #tokenize(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { loaded } = this.#accepting();
+    const body = await readJson(request);
+    const fields = typeof body === 'object' && body !== null ? body : {};
+    const tokens =
+      'input' in fields
+        ? parseEmbedding(body).inputs.flatMap((input) => loaded.inputTokens(input))
+        : loaded.promptTokens(('messages' in fields ? parseChat(body) : parseCompletion(body)).prompt);
+    sendJson(response, 200, { count: tokens.length, max_model_len: loaded.contextTokens });
+  }
+
+  async #infer(kind: AnswerHead['kind'], request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#accepting();
+    this.#track(response);
+    const raw = await readJson(request);
+    const { loaded, scheduler } = this.#accepting();
+    const body: GenerationBody = kind === 'chat' ? parseChat(raw) : parseCompletion(raw);
+    const head = this.#head(kind, request);
+    const events: GenerationEvents = body.stream
+      ? new StreamedAnswer(response, head, body, () => generation, scheduler)
+      : wholeAnswer(response, head, () => generation);
+    const generation: Generation = new Generation(loaded, body, salt(request), events);
+    if (response.destroyed) return;
+    scheduler.submit(generation);
+    response.once('close', () => scheduler.cancel(generation));
+  }
+
+  async #embed(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#accepting();
+    this.#track(response);
+    const body = parseEmbedding(await readJson(request));
+    const { embedder } = this.#accepting();
+    const gone = new AbortController();
+    response.once('close', () => gone.abort(new CubitError('client_closed', 'The client left.')));
+    const result = await embedder.embed(body.inputs, gone.signal);
+    sendJson(response, 200, embeddingsJson(result, this.#options.name, body.base64));
+  }
+
+  #head(kind: AnswerHead['kind'], request: IncomingMessage): AnswerHead {
+    const given = request.headers['x-request-id'];
+    const id = typeof given === 'string' && /^[\w.-]{1,128}$/.test(given) ? given : randomUUID();
+    const prefix = kind === 'chat' ? 'chatcmpl' : 'cmpl';
+    return { kind, id: `${prefix}-${id}`, createdS: Math.floor(Date.now() / 1000), model: this.#options.name };
+  }
+
+  #accepting(): Serving {
+    if (this.#draining) throw new CubitError('shutting_down', 'This worker is stopping and takes no new requests.');
+    if (this.#serving === null) throw new CubitError('engine_unavailable', 'The model is still loading.');
+    return this.#serving;
+  }
+
+  /** Counts a request until its response is sent or its client is gone, for `drain`. */
+  #track(response: ServerResponse): void {
+    this.#inFlight += 1;
+    response.once('close', () => {
+      this.#inFlight -= 1;
+      if (this.#inFlight === 0) this.#onIdle?.();
+    });
+  }
+}
+
+function salt(request: IncomingMessage): string {
+  const value = request.headers['x-cubit-cache-salt'];
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,114 @@
+import type {
+  Engine,
+  EngineAddress,
+  EngineDialect,
+  EngineHealth,
+  EngineMetrics,
+  EngineReply,
+  EngineRequest,
+} from '../port.ts';
+import { PATHS, upstreamBody } from './body.ts';
+import { HttpClient, type Response, readText, type Timeouts, type Transport } from './client.ts';
+import { DIALECTS } from './dialects.ts';
+import { transportError, upstreamError } from './errors.ts';
+import { engineMetrics } from './metrics.ts';
+import { countTokens } from './tokens.ts';
+
+const ERROR_BYTES_MAX = 64 * 1024;
+
+/** An engine behind an OpenAI-compatible server; `llama` workers and other servers differ in transport and dialect. */
+export class HttpEngine implements Engine {
+  readonly address: EngineAddress;
+  readonly #client: HttpClient;
+  readonly #model: string;
+  readonly #dialect: EngineDialect;
+  #inFlight = 0;
+
+  constructor(
+    address: EngineAddress,
+    options: {
+      readonly transport: Transport;
+      readonly model: string;
+      readonly dialect: EngineDialect;
+      readonly timeouts?: Timeouts;
+    },
+  ) {
+    this.address = address;
+    this.#client = new HttpClient(options.transport, options.timeouts);
+    this.#model = options.model;
+    this.#dialect = options.dialect;
+  }
+
+  async send(request: EngineRequest, signal: AbortSignal): Promise<EngineReply> {
+    const path = this.#client.transport.apiPath + PATHS[request.kind];
+    const body = upstreamBody(request, this.#model, this.#dialect);
+    const headers: Record<string, string> = { 'x-request-id': request.requestId };
+    if (DIALECTS[this.#dialect].salt === 'header') headers['x-cubit-cache-salt'] = request.cacheSalt;
+
+    this.#inFlight += 1;
+    let response: Response;
+    try {
+      response = await this.#client.post(path, body, headers, signal);
+    } catch (error) {
+      this.#inFlight -= 1;
+      throw error;
+    }
+    response.body.once('close', () => {
+      this.#inFlight -= 1;
+    });
+    if (response.statusCode !== 200) {
+      const text = await readText(response, ERROR_BYTES_MAX).catch((error: unknown) => {
+        throw transportError(error, signal);
+      });
+      throw upstreamError(response.statusCode, text);
+    }
+    const type = String(response.headers['content-type'] ?? '');
+    return { stream: type.startsWith('text/event-stream'), bytes: bytesOf(response, signal) };
+  }
+
+  countTokens(request: EngineRequest, signal: AbortSignal): Promise<number | null> {
+    return countTokens(this.#client, this.#dialect, this.#model, request, signal);
+  }
+
+  async health(signal: AbortSignal): Promise<EngineHealth> {
+    const { rootPath, apiPath } = this.#client.transport;
+    const { healthPath } = DIALECTS[this.#dialect];
+    try {
+      const path = healthPath === null ? `${apiPath}/models` : rootPath + healthPath;
+      const { status, text } = await this.#client.probe('GET', path, signal);
+      if (status === 200) return { ok: true, reason: null };
+      return { ok: false, reason: `${path} answers ${status} ${text.slice(0, 200)}`.trim() };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return { ok: false, reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** The server's own figures; where it publishes none, the requests that this client has under way. */
+  async metrics(signal: AbortSignal): Promise<EngineMetrics> {
+    const own: EngineMetrics = {
+      running: this.#inFlight,
+      waiting: 0,
+      kvUsedShare: null,
+      promptTokensTotal: null,
+      cachedTokensTotal: null,
+      outputTokensTotal: null,
+    };
+    if (DIALECTS[this.#dialect].metrics === null) return own;
+    const { status, text } = await this.#client.probe('GET', `${this.#client.transport.rootPath}/metrics`, signal);
+    if (status >= 500) throw upstreamError(status, text);
+    return (status === 200 ? engineMetrics(text, this.#dialect) : null) ?? own;
+  }
+
+  close(): Promise<void> {
+    return this.#client.close();
+  }
+}
+
+async function* bytesOf(response: Response, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* response.body as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    throw transportError(error, signal);
+  }
+}

@@ -1,0 +1,153 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CubitError } from '../../core/errors.ts';
+import { WorkerProcess } from '../../engine/llama/spawn.ts';
+import type { ConnectEngine, EngineAddress } from '../../engine/port.ts';
+import { Changes } from '../changes.ts';
+import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaStatus } from '../port.ts';
+import { Replicas } from '../replicas.ts';
+import { LocalReplica } from './replica.ts';
+import { RESTART_POLICY, type RestartPolicy } from './restart.ts';
+
+/** What a template asks of the embedded engine. */
+export interface LocalTemplate {
+  readonly modelPath: string;
+  readonly contextTokens: number;
+  readonly sequences: number;
+  /** 0 = one less than the machine has cores. */
+  readonly threads: number;
+}
+
+export interface LocalFleetOptions {
+  readonly workerPath: string;
+  /** Node's executable. */
+  readonly execPath: string;
+  readonly templates: (templateId: string) => LocalTemplate | null;
+  readonly limits: {
+    readonly workersMax: number;
+    readonly memoryBytesMax: number;
+    readonly memoryBytesPerWorker: number;
+  };
+  readonly connect: ConnectEngine;
+  /** A worker's stderr, a line at a time. */
+  readonly log: (entry: { readonly replicaId: string; readonly line: string }) => void;
+  readonly now: () => number;
+  readonly restart?: RestartPolicy;
+  readonly startMsMax?: number;
+  readonly pollMs?: number;
+}
+
+const START_MS_MAX = 300_000;
+const POLL_MS = 100;
+const WAITING_MAX = 64;
+/** A unix socket's path has to fit 104 bytes on macOS, 108 on Linux. */
+const SOCKET_PATH_BYTES_MAX = 103;
+
+/** Replicas as worker processes of this machine, each on a unix socket that only this user can reach. */
+export class LocalFleet implements Fleet {
+  readonly kind = 'local';
+  readonly #options: LocalFleetOptions;
+  readonly #replicas = new Replicas<LocalReplica>();
+  readonly #changes = new Changes();
+  #folder: string | null = null;
+  #sockets = 0;
+  #closed = false;
+
+  constructor(options: LocalFleetOptions) {
+    this.#options = options;
+  }
+
+  serves(templateId: string): boolean {
+    return this.#options.templates(templateId) !== null;
+  }
+
+  capacity(templateId: string): FleetCapacity {
+    if (this.#closed) return { free: 0, limit: 'this machine is shutting down' };
+    if (!this.serves(templateId)) return { free: 0, limit: `this machine does not run template ${templateId}` };
+    const { workersMax, memoryBytesMax, memoryBytesPerWorker } = this.#options.limits;
+    const byMemory = Math.floor(memoryBytesMax / memoryBytesPerWorker);
+    const used = this.#replicas.all().filter((replica) => isUsing(replica.status)).length;
+    const limit =
+      byMemory < workersMax
+        ? `memory for ${byMemory} workers (${gigabytes(memoryBytesPerWorker)} each of ${gigabytes(memoryBytesMax)})`
+        : `${workersMax} workers on this machine`;
+    return { free: Math.max(0, Math.min(workersMax, byMemory) - used), limit };
+  }
+
+  start(spec: ReplicaSpec): void {
+    if (this.#replicas.live(spec.replicaId) !== undefined) return;
+    const { free, limit } = this.capacity(spec.templateId);
+    const template = this.#options.templates(spec.templateId);
+    if (free === 0 || template === null) {
+      throw new CubitError('capacity_exhausted', `No worker is free for ${spec.templateId}: ${limit}.`);
+    }
+    const { connect, restart, startMsMax, pollMs, now } = this.#options;
+    const replica = new LocalReplica(spec, {
+      spawn: () => this.#spawn(spec, template),
+      connect,
+      restart: restart ?? RESTART_POLICY,
+      startMsMax: startMsMax ?? START_MS_MAX,
+      pollMs: pollMs ?? POLL_MS,
+      now,
+      changed: () => this.#changes.emit(),
+    });
+    this.#replicas.add(spec.replicaId, replica);
+    this.#changes.emit();
+  }
+
+  async stop(replicaId: string, drainMs: number): Promise<void> {
+    await this.#replicas.get(replicaId)?.stop(drainMs);
+  }
+
+  list(): readonly ReplicaStatus[] {
+    return this.#replicas.list();
+  }
+
+  /** The worker's process id, while it has one. */
+  pid(replicaId: string): number | null {
+    return this.#replicas.get(replicaId)?.pid ?? null;
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#changes.on(listener);
+  }
+
+  async close(drainMs: number): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#replicas.all().map((replica) => replica.stop(drainMs)));
+    if (this.#folder !== null) rmSync(this.#folder, { recursive: true, force: true });
+    this.#folder = null;
+  }
+
+  #spawn(spec: ReplicaSpec, template: LocalTemplate): { process: WorkerProcess; address: EngineAddress } {
+    const socketPath = this.#socketPath();
+    const { execPath, workerPath, log } = this.#options;
+    const worker = { ...template, listen: { socketPath }, name: spec.templateId, waitingMax: WAITING_MAX };
+    const process = new WorkerProcess({
+      execPath,
+      workerPath,
+      worker,
+      log: (line) => log({ replicaId: spec.replicaId, line }),
+    });
+    return { process, address: { kind: 'llama', socketPath } };
+  }
+
+  /** A new path for every process: a late answer of a dead one can never be taken for its successor's. */
+  #socketPath(): string {
+    this.#folder ??= mkdtempSync(join(tmpdir(), 'cubit-'));
+    const path = join(this.#folder, `${++this.#sockets}.sock`);
+    if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
+      throw new CubitError('config_invalid', `The path of the temporary folder is too long for a socket: ${path}.`);
+    }
+    return path;
+  }
+}
+
+function isUsing(status: ReplicaStatus): boolean {
+  return status.state !== 'stopped' && status.state !== 'failed';
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+}

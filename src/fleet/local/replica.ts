@@ -1,0 +1,151 @@
+import type { WorkerProcess } from '../../engine/llama/spawn.ts';
+import type { ConnectEngine, Engine, EngineAddress } from '../../engine/port.ts';
+import type { ReplicaSpec, ReplicaState, ReplicaStatus } from '../port.ts';
+import { type RestartPolicy, restartDelayMs } from './restart.ts';
+
+/** What a replica on this machine needs of its fleet. */
+export interface Surroundings {
+  /** Starts a worker on a socket path of its own. */
+  readonly spawn: () => { readonly process: WorkerProcess; readonly address: EngineAddress };
+  readonly connect: ConnectEngine;
+  readonly restart: RestartPolicy;
+  /** A worker that is not ready by then is ended, which counts as a crash. */
+  readonly startMsMax: number;
+  readonly pollMs: number;
+  readonly now: () => number;
+  readonly changed: () => void;
+}
+
+/** A ready worker that misses this many health checks in a row hangs: it is ended, which counts as a crash. */
+const MISSED_CHECKS_MAX = 3;
+const READY_POLL_FACTOR = 20;
+
+/**
+ * One worker process and its successors. starting → ready; a crash → starting again after a back-off, or failed after
+ * too many; stop → draining → stopped.
+ */
+export class LocalReplica {
+  readonly #spec: ReplicaSpec;
+  readonly #around: Surroundings;
+  readonly #crashesAtMs: number[] = [];
+  #state: ReplicaState = 'starting';
+  #address: EngineAddress | null = null;
+  #startedAtMs: number;
+  #readyAtMs: number | null = null;
+  #restarts = 0;
+  #failure: string | null = null;
+  #process: WorkerProcess | null = null;
+  #engine: Engine | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #stopping: Promise<void> | null = null;
+
+  constructor(spec: ReplicaSpec, around: Surroundings) {
+    this.#spec = spec;
+    this.#around = around;
+    this.#startedAtMs = around.now();
+    this.#launch();
+  }
+
+  get status(): ReplicaStatus {
+    return {
+      ...this.#spec,
+      state: this.#state,
+      address: this.#address,
+      startedAtMs: this.#startedAtMs,
+      readyAtMs: this.#readyAtMs,
+      restarts: this.#restarts,
+      failure: this.#failure,
+    };
+  }
+
+  get pid(): number | null {
+    return this.#process?.pid ?? null;
+  }
+
+  stop(drainMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(drainMs);
+    return this.#stopping;
+  }
+
+  #launch(): void {
+    const { process, address } = this.#around.spawn();
+    this.#process = process;
+    this.#engine = this.#around.connect(address);
+    void process.exited.then(({ reason }) => this.#exited(process, reason));
+    void this.#watch(process, this.#engine, address);
+  }
+
+  /** Asks for health until the process is gone: often while it starts, seldom once it is ready. */
+  async #watch(process: WorkerProcess, engine: Engine, address: EngineAddress): Promise<void> {
+    const { pollMs, startMsMax, now } = this.#around;
+    const startedAtMs = now();
+    let missed = 0;
+    while (this.#process === process) {
+      const { ok } = await engine.health(AbortSignal.timeout(pollMs * READY_POLL_FACTOR)).catch(() => ({ ok: false }));
+      if (this.#process !== process) return;
+      missed = ok ? 0 : missed + 1;
+      if (ok && this.#state === 'starting') this.#becomeReady(address);
+      const late = this.#state === 'starting' && now() - startedAtMs > startMsMax;
+      if (late || (this.#state === 'ready' && missed >= MISSED_CHECKS_MAX)) process.kill('SIGKILL');
+      await this.#pause(this.#state === 'starting' ? pollMs : pollMs * READY_POLL_FACTOR);
+    }
+  }
+
+  #becomeReady(address: EngineAddress): void {
+    this.#address = address;
+    this.#readyAtMs = this.#around.now();
+    this.#set('ready');
+  }
+
+  #exited(process: WorkerProcess, reason: string): void {
+    if (this.#process !== process) return;
+    this.#process = null;
+    void this.#engine?.close();
+    this.#engine = null;
+    if (this.#stopping !== null) return;
+    const nowMs = this.#around.now();
+    this.#crashesAtMs.push(nowMs);
+    if (this.#crashesAtMs.length > this.#around.restart.crashesMax + 1) this.#crashesAtMs.shift();
+    this.#failure = reason;
+    this.#address = null;
+    this.#readyAtMs = null;
+    const delayMs = restartDelayMs(this.#crashesAtMs, nowMs, this.#around.restart);
+    if (delayMs !== null) {
+      this.#timer = setTimeout(() => this.#relaunch(), delayMs);
+    }
+    this.#set(delayMs === null ? 'failed' : 'starting');
+  }
+
+  #relaunch(): void {
+    this.#restarts += 1;
+    this.#startedAtMs = this.#around.now();
+    this.#launch();
+    this.#around.changed();
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const process = this.#process;
+    if (process !== null) {
+      this.#set('draining');
+      process.kill('SIGTERM');
+      const overdue = setTimeout(() => process.kill('SIGKILL'), drainMs);
+      await process.exited;
+      clearTimeout(overdue);
+    }
+    this.#address = null;
+    this.#readyAtMs = null;
+    this.#set('stopped');
+  }
+
+  #set(state: ReplicaState): void {
+    this.#state = state;
+    this.#around.changed();
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      setTimeout(resolve, ms).unref();
+    });
+  }
+}

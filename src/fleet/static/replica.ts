@@ -1,0 +1,143 @@
+import type { ConnectEngine, Engine, EngineAddress } from '../../engine/port.ts';
+import type { ReplicaSpec, ReplicaState, ReplicaStatus } from '../port.ts';
+import type { StaticServer } from './fleet.ts';
+
+export interface Surroundings {
+  /** The server as it is listed now; null when it was taken off the list. */
+  readonly server: () => StaticServer | null;
+  readonly connect: ConnectEngine;
+  readonly pollMs: number;
+  readonly now: () => number;
+  readonly changed: () => void;
+}
+
+/**
+ * A replica on a server that somebody else runs: watched, never started or ended. Unhealthy shows as starting, taken
+ * off the list as failed; both are ready again as soon as the server answers.
+ */
+export class StaticReplica {
+  readonly serverId: string;
+  readonly #spec: ReplicaSpec;
+  readonly #around: Surroundings;
+  readonly #startedAtMs: number;
+  #state: ReplicaState = 'starting';
+  #connection: { readonly address: EngineAddress; readonly engine: Engine } | null = null;
+  #readyAtMs: number | null = null;
+  #restarts = 0;
+  #failure: string | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #wake: (() => void) | null = null;
+  #stopping: Promise<void> | null = null;
+
+  constructor(serverId: string, spec: ReplicaSpec, around: Surroundings) {
+    this.serverId = serverId;
+    this.#spec = spec;
+    this.#around = around;
+    this.#startedAtMs = around.now();
+    void this.#watch();
+  }
+
+  get status(): ReplicaStatus {
+    const reachable = this.#state === 'ready' || this.#state === 'draining';
+    return {
+      ...this.#spec,
+      state: this.#state,
+      address: reachable ? (this.#connection?.address ?? null) : null,
+      startedAtMs: this.#startedAtMs,
+      readyAtMs: this.#readyAtMs,
+      restarts: this.#restarts,
+      failure: this.#failure,
+    };
+  }
+
+  stop(drainMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(drainMs);
+    return this.#stopping;
+  }
+
+  async #watch(): Promise<void> {
+    while (this.#stopping === null) {
+      await this.#check();
+      if (this.#stopping === null) await this.#pause(this.#around.pollMs);
+    }
+  }
+
+  async #check(): Promise<void> {
+    const server = this.#around.server();
+    if (server === null) {
+      this.#show('failed', `Server ${this.serverId} was removed.`);
+      return;
+    }
+    const engine = this.#connect(server);
+    const health = await engine.health(AbortSignal.timeout(Math.max(1_000, this.#around.pollMs))).catch(() => ({
+      ok: false,
+      reason: 'it does not answer',
+    }));
+    if (this.#stopping !== null) return;
+    this.#show(health.ok ? 'ready' : 'starting', health.ok ? null : `Server ${this.serverId}: ${health.reason}`);
+  }
+
+  #connect(server: StaticServer): Engine {
+    const { url, model, dialect, apiKey } = server;
+    const address: EngineAddress = { kind: 'openai-http', url, model, dialect, apiKey };
+    if (this.#connection !== null && JSON.stringify(this.#connection.address) === JSON.stringify(address)) {
+      return this.#connection.engine;
+    }
+    void this.#connection?.engine.close();
+    this.#connection = { address, engine: this.#around.connect(address) };
+    return this.#connection.engine;
+  }
+
+  #show(state: ReplicaState, failure: string | null): void {
+    if (state === this.#state && (failure === null || failure === this.#failure)) return;
+    if (state === 'ready') this.#readyAtMs = this.#around.now();
+    else if (this.#state === 'ready') this.#restarts += 1;
+    if (state !== 'ready') this.#readyAtMs = null;
+    this.#state = state;
+    // A server that was not up yet has not failed; one that came back still shows why it was gone.
+    this.#failure = failure ?? (this.#restarts === 0 ? null : this.#failure);
+    this.#around.changed();
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#wake?.();
+    if (this.#state === 'ready') {
+      this.#state = 'draining';
+      this.#around.changed();
+      await this.#drain(drainMs);
+    }
+    await this.#connection?.engine.close();
+    this.#readyAtMs = null;
+    this.#state = 'stopped';
+    this.#around.changed();
+  }
+
+  /** Waits until the server itself says that nothing runs; one that publishes no figures gets the whole time. */
+  async #drain(drainMs: number): Promise<void> {
+    const deadlineMs = this.#around.now() + drainMs;
+    let running = true;
+    while (running && this.#around.now() < deadlineMs) {
+      await this.#pause(Math.min(this.#around.pollMs, deadlineMs - this.#around.now()));
+      running = (await this.#isRunning()) ?? true;
+    }
+  }
+
+  async #isRunning(): Promise<boolean | null> {
+    const engine = this.#connection?.engine;
+    try {
+      const metrics = await engine?.metrics(AbortSignal.timeout(Math.max(1_000, this.#around.pollMs)));
+      const published = metrics !== undefined && metrics.promptTokensTotal !== null;
+      return published ? metrics.running + metrics.waiting > 0 : null;
+    } catch {
+      return false; // it is gone: nothing runs there any more
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      this.#timer = setTimeout(resolve, ms);
+    });
+  }
+}

@@ -1,0 +1,325 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { availableParallelism, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { getRequestListener } from '@hono/node-server';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { loadCatalog } from './catalog/load.ts';
+import type { Catalog, Weights } from './catalog/schema.ts';
+import type { Config } from './config.ts';
+import { settleLoop } from './control/billing/settle-loop.ts';
+import { type ControlDeps, callVerb, newId } from './control/call.ts';
+import { controlApp } from './control/http.ts';
+import { loadOperatorToken, sameToken } from './control/operator-token.ts';
+import { startProvisioner } from './control/provision.ts';
+import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
+import { adoptedServers } from './control/server/adopted.ts';
+import { snapshotPublisher } from './control/snapshot.ts';
+import { receiptRecorder } from './control/usage/recorder.ts';
+import { CubitError, toCubitError } from './core/errors.ts';
+import { connectEngine } from './engine/connect.ts';
+import { detectDialect } from './engine/openai-http/detect.ts';
+import { knownFields } from './engine/openai-http/dialects.ts';
+import { CombinedFleet } from './fleet/combined.ts';
+import { LocalFleet, type LocalTemplate } from './fleet/local/fleet.ts';
+import type { Fleet } from './fleet/port.ts';
+import { StaticFleet, type StaticServer } from './fleet/static/fleet.ts';
+import { createGateway, type Gateway, type GatewayStats } from './gateway/gateway.ts';
+import type { Logger } from './log.ts';
+import { checkLedger, type LedgerReport } from './store/ledger.ts';
+import { lockDataFolder } from './store/lock.ts';
+import { openStore } from './store/store.ts';
+
+export interface CubitDeps {
+  readonly log: Logger;
+  /** Where the weights of an embedded model are; may fetch them. */
+  readonly getWeights: (weights: Weights) => Promise<string>;
+  /** Epoch milliseconds; a demo or a test moves it. */
+  readonly now?: () => number;
+}
+
+export interface Cubit {
+  readonly url: string;
+  readonly operatorToken: string;
+  /** Sells the first unit to the tenant `demo`, through the ordinary verbs; again: finds it. Resolves when it serves. */
+  sellDemo(say: (line: string) => void): Promise<Demo>;
+  stats(): GatewayStats;
+  checkLedger(): Promise<LedgerReport>;
+  /** Writes the receipts that are on their way. */
+  flush(): Promise<void>;
+  /** Lets running requests finish for up to `drainMs`, then stops everything. Again: at once. */
+  close(drainMs: number): Promise<void>;
+}
+
+/** What is torn down in the opposite order of its making, whether start succeeds or fails. */
+type Teardown = (() => Promise<void> | void)[];
+
+/**
+ * Everything in one process: store, catalogue, fleet, gateway, control plane, background jobs, one port.
+ * Throws `data_folder_locked`, `port_in_use`, `config_invalid`, `disk_full`, `weights_unavailable`.
+ */
+export async function startCubit(config: Config, deps: CubitDeps): Promise<Cubit> {
+  const teardown: Teardown = [];
+  const tearDown = async () => {
+    for (const step of teardown.splice(0).reverse()) await step();
+  };
+  try {
+    return await start(config, deps, teardown, tearDown);
+  } catch (error) {
+    await tearDown();
+    throw error;
+  }
+}
+
+async function start(
+  config: Config,
+  { log, getWeights, now = Date.now }: CubitDeps,
+  teardown: Teardown,
+  tearDown: () => Promise<void>,
+): Promise<Cubit> {
+  const lock = lockDataFolder(config.dataDir);
+  teardown.push(() => lock.release());
+  const operatorToken = loadOperatorToken(config.dataDir);
+  const catalog = await loadCatalog(config.catalogDir);
+  const store = await openStore({ path: join(config.dataDir, 'cubit.db') });
+  teardown.push(() => store.close());
+  // The port first: a taken one is said before weights are fetched.
+  const server = await listen(config);
+  teardown.push(() => new Promise<void>((resolve) => void server.close(() => resolve()).closeAllConnections()));
+
+  const servers: { now: readonly StaticServer[] } = { now: await readServers(store.db) };
+  const fleet = await buildFleet(config, catalog, { log, getWeights, now, servers: () => servers.now });
+  let drainMs = config.drainMs;
+  teardown.push(() => fleet.close(drainMs));
+
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const recorder = receiptRecorder({ db: store.db, log });
+  teardown.push(() => recorder.close());
+  const gateway = createGateway({
+    connect: connectEngine,
+    knownFields,
+    now,
+    monotonicMs: () => performance.now(),
+    newRequestId: () => newId('request'),
+    record: (receipt) => recorder.record(receipt),
+    log,
+    registry,
+    limits: { bodyBytesMax: config.bodyBytesMax },
+  });
+  teardown.push(() => gateway.close());
+
+  const control: ControlDeps = {
+    db: store.db,
+    catalog,
+    fleet,
+    operatorToken,
+    probe: (target) => probeServer(target.url, target.apiKey),
+    log,
+    now,
+    changed: () => {
+      void readServers(store.db).then(
+        (list) => {
+          servers.now = list;
+          provisioner.poke();
+          publisher.poke();
+        },
+        (error: unknown) => log.error({ err: error }, 'adopted servers could not be read'),
+      );
+    },
+  };
+  const publisher = await snapshotPublisher({ ...control, apply: (snapshot) => gateway.apply(snapshot) });
+  teardown.push(() => publisher.stop());
+  const provisioner = startProvisioner({
+    ...control,
+    drainMs: config.drainMs,
+    provisionMsMax: config.provisionMsMax,
+    newId,
+  });
+  teardown.push(() => provisioner.stop());
+  const settling = settleLoop({ db: store.db, now, newId, issueDelayMs: config.billIssueDelayMs, log });
+  teardown.push(() => settling.stop());
+
+  const callAsOperator: SeedCall = (verb, input, idempotencyKey) =>
+    callVerb(control, verb, { actor: { kind: 'operator' }, input, idempotencyKey });
+  const readiness = { stopping: false };
+  server.on('request', requestListener(gateway, controlApp(control).fetch, registry, operatorToken, readiness, log));
+  const { port } = server.address() as { port: number };
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  const url = `http://${host === '0.0.0.0' || host === '[::]' ? '127.0.0.1' : host}:${port}`;
+  log.info({ url, dataDir: config.dataDir, pid: process.pid }, 'started');
+
+  let closing: Promise<void> | null = null;
+  return {
+    url,
+    operatorToken,
+    sellDemo: async (say) => {
+      const demo = await seedDemo({ call: callAsOperator, db: store.db, say });
+      // The key works from the moment it is shown.
+      await publisher.flush();
+      return demo;
+    },
+    stats: () => gateway.stats(),
+    checkLedger: () => checkLedger(store.db),
+    flush: () => recorder.flush(),
+    close: (wantedMs) => {
+      if (closing !== null && wantedMs > 0) return closing;
+      drainMs = wantedMs;
+      readiness.stopping = true;
+      // Asked again with 0: cut what the first call still waits for.
+      const first = closing === null;
+      const drained = gateway.drain(wantedMs);
+      closing = first ? drained.then(tearDown) : closing;
+      return closing ?? drained;
+    },
+  };
+}
+
+async function listen(config: Config): Promise<Server> {
+  const server = createServer({
+    keepAliveTimeout: 75_000,
+    headersTimeout: 30_000,
+    requestTimeout: 0,
+    maxHeaderSize: 16 * 1024,
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenFault(error, config)));
+    server.listen({ host: config.host, port: config.port, backlog: 4096 }, resolve);
+  });
+  return server;
+}
+
+function listenFault(error: NodeJS.ErrnoException, { host, port }: Config): CubitError {
+  if (error.code === 'EADDRINUSE') {
+    return new CubitError(
+      'port_in_use',
+      `Port ${port} on ${host} is taken. Stop what uses it, or choose another with --port (0 = any free one).`,
+    );
+  }
+  const why = error.code === 'EACCES' ? 'needs more rights' : 'is not possible';
+  return new CubitError(
+    'config_invalid',
+    `Listening on ${host}:${port} ${why} (${error.code}). Choose --host and --port.`,
+    { cause: error },
+  );
+}
+
+async function readServers(db: ControlDeps['db']): Promise<StaticServer[]> {
+  const rows = await adoptedServers(db);
+  return rows.map((row) => ({
+    id: row.id,
+    templateId: row.template_id,
+    url: row.url,
+    model: row.model,
+    dialect: row.dialect as StaticServer['dialect'],
+    apiKey: row.api_key,
+  }));
+}
+
+interface FleetParts {
+  readonly log: Logger;
+  readonly getWeights: CubitDeps['getWeights'];
+  readonly now: () => number;
+  readonly servers: () => readonly StaticServer[];
+}
+
+/** Beside its weights a worker takes its context's memory and the runtime's. */
+const WORKER_OVERHEAD_BYTES = 600 * 2 ** 20;
+const MEMORY_SHARE = 0.7;
+
+async function buildFleet(config: Config, catalog: Catalog, parts: FleetParts): Promise<Fleet> {
+  const { log, now, servers } = parts;
+  const templates = new Map<string, LocalTemplate>();
+  let weightsBytesMax = 0;
+  for (const template of catalog.templates.values()) {
+    const weights = catalog.models.get(template.modelId)?.weights;
+    if (template.engine.kind !== 'llama' || weights === undefined) continue;
+    try {
+      const { contextTokens, sequences, threads } = template.engine;
+      templates.set(template.id, { modelPath: await parts.getWeights(weights), contextTokens, sequences, threads });
+      weightsBytesMax = Math.max(weightsBytesMax, weights.bytes);
+    } catch (error) {
+      // Without the demo, a Cubit that only sells adopted servers needs no weights.
+      if (config.demo) throw error;
+      log.warn({ err: error, templateId: template.id }, 'template is not served: no weights');
+    }
+  }
+  const local = new LocalFleet({
+    workerPath: fileURLToPath(new URL('./engine/llama/worker.ts', import.meta.url)),
+    execPath: process.execPath,
+    templates: (id) => templates.get(id) ?? null,
+    limits: {
+      workersMax: config.workersMax ?? availableParallelism(),
+      memoryBytesMax: config.workerMemoryBytesMax ?? Math.floor(totalmem() * MEMORY_SHARE),
+      memoryBytesPerWorker: weightsBytesMax + WORKER_OVERHEAD_BYTES,
+    },
+    connect: connectEngine,
+    log: ({ replicaId, line }) => log.info({ replicaId, line }, 'worker'),
+    now,
+  });
+  return new CombinedFleet([new StaticFleet({ servers, connect: connectEngine, now }), local]);
+}
+
+async function probeServer(url: string, apiKey: string | null) {
+  const { dialect, models } = await detectDialect(url, apiKey);
+  const engine = connectEngine({ kind: 'openai-http', url, model: models[0] ?? '', apiKey, dialect });
+  try {
+    return { dialect, models, ...(await engine.health(AbortSignal.timeout(10_000))) };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** One port: the gateway's paths by plain node:http, health and metrics, and the control API for the rest. */
+function requestListener(
+  gateway: Gateway,
+  fetch: (request: Request) => Promise<Response>,
+  registry: Registry,
+  operatorToken: string,
+  readiness: { stopping: boolean },
+  log: Logger,
+): (req: IncomingMessage, res: ServerResponse) => void {
+  const toControl = getRequestListener(fetch);
+  const text = (res: ServerResponse, status: number, type: string, body: string) =>
+    res.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body);
+  return (req, res) => {
+    if (gateway.handle(req, res)) return;
+    const [path = ''] = (req.url ?? '').split('?', 1);
+    if (path === '/healthz') return void text(res, 200, 'text/plain', 'ok\n');
+    if (path === '/readyz') {
+      return void text(
+        res,
+        readiness.stopping ? 503 : 200,
+        'text/plain',
+        readiness.stopping ? 'stopping\n' : 'ready\n',
+      );
+    }
+    if (path === '/metrics') {
+      if (!mayScrape(req, operatorToken)) {
+        return void text(
+          res,
+          401,
+          'text/plain',
+          'From elsewhere, /metrics wants the operator token as Bearer token.\n',
+        );
+      }
+      registry.metrics().then(
+        (body) => text(res, 200, registry.contentType, body),
+        (error: unknown) => {
+          log.error({ err: error }, 'metrics failed');
+          text(res, 500, 'text/plain', `${toCubitError(error).message}\n`);
+        },
+      );
+      return;
+    }
+    void toControl(req, res);
+  };
+}
+
+/** Metrics show every tenant's load: they are for this machine (not through a proxy on it) and for the operator. */
+function mayScrape(req: IncomingMessage, operatorToken: string): boolean {
+  const address = req.socket.remoteAddress ?? '';
+  const isLocal = address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+  if (isLocal && req.headers['x-forwarded-for'] === undefined && req.headers['forwarded'] === undefined) return true;
+  return sameToken(req.headers.authorization ?? '', `Bearer ${operatorToken}`);
+}
