@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { runDemo } from './demo/run.ts';
 
 /** `npm run demo`: the main job in about a minute, on state of its own that is gone afterwards. */
 export function addDemo(program: Command): void {
@@ -15,6 +14,7 @@ export function addDemo(program: Command): void {
         if (text.trim() !== '' && value >= min && value <= max) return value;
         return program.error(`error: --${name} wants a number from ${min} to ${max}, not “${text}”`, { exitCode: 2 });
       };
+      const { runDemo } = await import('./demo/run.ts');
       const ok = await runDemo({
         spanMs: number('seconds', flags.seconds, 5, 600) * 1000,
         load: number('load', flags.load, 0.05, 3),

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Config, loadConfig } from '../config.ts';
 import { createLog } from '../log.ts';
-import { type Cubit, startCubit } from '../main.ts';
+import type { Cubit } from '../main.ts';
 import { weightsWithProgress } from './weights.ts';
 
 interface UpFlags {
@@ -38,6 +38,8 @@ async function up(config: Config, options: { log: string | undefined; json: bool
   const logFile = logTarget(config, options.log);
   const log = createLog({ level: config.logLevel, file: logFile });
   const say = (line: string) => (options.json ? undefined : console.log(line));
+  // Here, so that the other commands start without the whole server.
+  const { startCubit } = await import('../main.ts');
   const cubit = await startCubit(config, {
     log,
     getWeights: (weights) => weightsWithProgress(weights, config.cacheDir, config.weights),

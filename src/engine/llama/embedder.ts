@@ -1,5 +1,6 @@
 import { CubitError } from '../../core/errors.ts';
 import type { LoadedModel } from './model.ts';
+import type { Reclaimer } from './reclaim.ts';
 import type { PromptInput } from './request.ts';
 
 export interface EmbeddingResult {
@@ -11,12 +12,14 @@ export interface EmbeddingResult {
 export class Embedder {
   readonly #loaded: LoadedModel;
   readonly #waitingMax: number;
+  readonly #reclaimer: Reclaimer;
   #last: Promise<unknown> = Promise.resolve();
   #pending = 0;
   #promptTokens = 0;
 
-  constructor(loaded: LoadedModel, waitingMax: number) {
+  constructor(loaded: LoadedModel, waitingMax: number, reclaimer: Reclaimer) {
     this.#loaded = loaded;
+    this.#reclaimer = reclaimer;
     this.#waitingMax = waitingMax;
   }
 
@@ -45,6 +48,7 @@ export class Embedder {
       for (const one of tokens) {
         signal.throwIfAborted();
         vectors.push(await this.#loaded.embed(one));
+        this.#reclaimer.samplerEnded();
       }
       this.#promptTokens += promptTokens;
       return { vectors, promptTokens };

@@ -2,7 +2,7 @@ import type { LlamaContextSequence } from 'node-llama-cpp';
 import { CubitError } from '../../core/errors.ts';
 import type { FinishReason, Generation } from './generation.ts';
 import type { LoadedModel } from './model.ts';
-import { Reclaimer } from './reclaim.ts';
+import type { Reclaimer } from './reclaim.ts';
 import { chooseSlot, type IdleSlot } from './slots.ts';
 
 /**
@@ -36,15 +36,16 @@ export class Scheduler {
   readonly #contextTokens: number;
   readonly #waitingMax: number;
   readonly #onBroken: (error: unknown) => void;
+  readonly #reclaimer: Reclaimer;
   readonly #waiting: Generation[] = [];
-  readonly #reclaimer = new Reclaimer();
   #uses = 0;
   #failuresInARow = 0;
   #stepping = false;
   #totals = { promptTokens: 0, cachedTokens: 0, outputTokens: 0 };
 
   /** `onBroken` is called when the native context fails again and again. */
-  constructor(loaded: LoadedModel, waitingMax: number, onBroken: (error: unknown) => void) {
+  constructor(loaded: LoadedModel, waitingMax: number, reclaimer: Reclaimer, onBroken: (error: unknown) => void) {
+    this.#reclaimer = reclaimer;
     this.#contextTokens = loaded.contextTokens;
     this.#waitingMax = waitingMax;
     this.#onBroken = onBroken;
@@ -194,6 +195,6 @@ export class Scheduler {
     await generation.release();
     slot.tokens = slot.sequence.contextTokens;
     slot.running = null;
-    this.#reclaimer.generationEnded();
+    this.#reclaimer.samplerEnded();
   }
 }

@@ -7,6 +7,7 @@ import { Generation, type GenerationEvents } from './generation.ts';
 import { readJson, sendError, sendJson } from './http.ts';
 import { workerMetricsText } from './metrics-text.ts';
 import type { LoadedModel } from './model.ts';
+import { Reclaimer } from './reclaim.ts';
 import { type GenerationBody, parseChat, parseCompletion, parseEmbedding } from './request.ts';
 import { Scheduler } from './scheduler.ts';
 import type { AnswerHead } from './wire.ts';
@@ -59,10 +60,11 @@ export class WorkerServer {
 
   ready(loaded: LoadedModel): void {
     const { waitingMax, onBroken } = this.#options;
+    const reclaimer = new Reclaimer();
     this.#serving = {
       loaded,
-      scheduler: new Scheduler(loaded, waitingMax, onBroken),
-      embedder: new Embedder(loaded, waitingMax),
+      scheduler: new Scheduler(loaded, waitingMax, reclaimer, onBroken),
+      embedder: new Embedder(loaded, waitingMax, reclaimer),
     };
   }
 
