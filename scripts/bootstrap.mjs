@@ -36,14 +36,16 @@ function install() {
   const startedAt = Date.now();
   console.error('cubit: installing dependencies (first start or a changed lockfile; about a minute) …');
   rmSync(stampFile, { force: true });
-  const npm = spawnSync(windows ? 'npm.cmd' : 'npm', ['ci', '--loglevel=error', '--no-fund', '--no-audit'], {
+  // Not `npm ci`: it fails where a registry lacks another platform's optional packages. Versions and checksums come
+  // from the lockfile all the same, and --no-save leaves it as it is.
+  const npm = spawnSync(windows ? 'npm.cmd' : 'npm', ['install', '--no-save', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
     shell: windows,
   });
   if (npm.error) fail(`npm could not be started (${npm.error.message}): install npm 10 or newer.`);
   if (npm.status !== 0) {
-    fail('npm ci failed, see above. Check the network and free disk space (about 700 MB), then run this again.');
+    fail('npm install failed, see above. Check the network and free disk space (about 700 MB), then run this again.');
   }
   const probe = spawnSync(packagedNode, ['--version'], { encoding: 'utf8' });
   if (probe.status !== 0) {
