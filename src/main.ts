@@ -236,7 +236,8 @@ async function buildFleet(config: Config, catalog: Catalog, parts: FleetParts): 
     if (template.engine.kind !== 'llama' || weights === undefined) continue;
     try {
       const { contextTokens, sequences, threads } = template.engine;
-      templates.set(template.id, { modelPath: await parts.getWeights(weights), contextTokens, sequences, threads });
+      const modelPath = await parts.getWeights(weights);
+      templates.set(template.id, { modelName: template.modelId, modelPath, contextTokens, sequences, threads });
       weightsBytesMax = Math.max(weightsBytesMax, weights.bytes);
     } catch (error) {
       // Without the demo, a Cubit that only sells adopted servers needs no weights.

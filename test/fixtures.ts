@@ -1,11 +1,12 @@
-import { access } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { loadCatalog } from '../src/catalog/load.ts';
+import { loadConfig } from '../src/config.ts';
+import { ensureWeights } from '../src/engine/llama/weights.ts';
 
-/** Path of the default model's weights, which tests of the real engine run on. */
+/** Path of the default model's weights, which tests of the real engine run on; fetched when they are not cached. */
 export async function testWeights(): Promise<string> {
-  const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  const path = process.env['CUBIT_TEST_WEIGHTS'] ?? join(cache, 'cubit', 'weights', 'smollm2-135m-instruct-q4_1.gguf');
-  await access(path);
-  return path;
+  const { cacheDir, catalogDir, weights: own } = loadConfig();
+  if (own !== null) return own;
+  const weights = (await loadCatalog(catalogDir)).models.get('smollm2-135m-instruct')?.weights;
+  if (weights === undefined) throw new Error('the catalogue has no weights for the default model');
+  return ensureWeights(weights, { cacheDir });
 }

@@ -114,12 +114,12 @@ function banner(url: string, config: Config, seconds: string, logFile: string | 
       'Try it:',
       '',
       `  curl -s ${url}/v1/chat/completions -H "authorization: Bearer ${key}" -H 'content-type: application/json' \\`,
-      `    -d '{"model":"${demo.endpoint}","messages":[{"role":"user","content":"Say hello in five words."}],"max_tokens":24}'`,
+      `    -d '{"model":"${demo.endpoint}","messages":[{"role":"user","content":"Say hello in five words."}],"max_tokens":24,"temperature":0}'`,
       '',
       '  import OpenAI from "openai";',
       `  const client = new OpenAI({ baseURL: "${url}/v1", apiKey: ${demo.apiKey === null ? 'process.env.CUBIT_API_KEY' : `"${key}"`} });`,
       '  const reply = await client.chat.completions.create({',
-      `    model: "${demo.endpoint}", messages: [{ role: "user", content: "Say hello in five words." }], max_tokens: 24 });`,
+      `    model: "${demo.endpoint}", messages: [{ role: "user", content: "Say hello in five words." }], max_tokens: 24, temperature: 0 });`,
       '  console.log(reply.choices[0].message.content, reply.usage);',
     );
   }

@@ -12,7 +12,7 @@ export interface Plan {
   readonly offeredShare: number;
 }
 
-const LENGTH_DIVISOR = 24;
+const LENGTH_DIVISOR = 32;
 const PROMPT_TOKENS_MAX = 240;
 const OUTPUT_TOKENS_MAX = 32;
 /** The chat template's own tokens, the same in every request: cached after the first. */

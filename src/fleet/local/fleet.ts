@@ -12,6 +12,8 @@ import { RESTART_POLICY, type RestartPolicy } from './restart.ts';
 
 /** What a template asks of the embedded engine. */
 export interface LocalTemplate {
+  /** What answers say as `model`. */
+  readonly modelName: string;
   readonly modelPath: string;
   readonly contextTokens: number;
   readonly sequences: number;
@@ -123,7 +125,8 @@ export class LocalFleet implements Fleet {
   #spawn(spec: ReplicaSpec, template: LocalTemplate): { process: WorkerProcess; address: EngineAddress } {
     const socketPath = this.#socketPath();
     const { execPath, workerPath, log } = this.#options;
-    const worker = { ...template, listen: { socketPath }, name: spec.templateId, waitingMax: WAITING_MAX };
+    const { modelName: name, ...settings } = template;
+    const worker = { ...settings, listen: { socketPath }, name, waitingMax: WAITING_MAX };
     const process = new WorkerProcess({
       execPath,
       workerPath,
