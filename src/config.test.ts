@@ -1,6 +1,6 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from './config.ts';
 
@@ -14,6 +14,8 @@ describe('configuration', () => {
     expect(loadConfig({ dataDir }, {})).toMatchObject({ port: 9001, logLevel: 'warn', host: '127.0.0.1' });
     expect(loadConfig({ dataDir }, { CUBIT_PORT: '9002' }).port).toBe(9002);
     expect(loadConfig({ dataDir, port: '9003' }, { CUBIT_PORT: '9002' }).port).toBe(9003);
+    const { dataDir: own, cacheDir } = loadConfig({}, { XDG_DATA_HOME: '', XDG_CACHE_HOME: '' });
+    expect([own, cacheDir].every((path) => isAbsolute(path))).toBe(true);
   });
 
   it('names the setting and where it came from, in one line', () => {
@@ -27,7 +29,14 @@ describe('configuration', () => {
       return 'accepted';
     };
     expect(fault({}, { CUBIT_PORT: 'eighty' })).toMatch(/CUBIT_PORT: port/);
-    expect(fault({ port: '70000' }, {})).toMatch(/--port/);
+    expect(fault({ port: '70000' }, {})).toMatch(/--port has to be a whole number from 0 to 65535/);
+    expect(fault({ port: '' }, {})).toMatch(/--port has to be/);
+    expect(fault({ dataDir: '' }, {})).toMatch(/--data has to be said/);
+    expect(fault({}, { CUBIT_DEMO: 'maybe', CUBIT_LOG_LEVEL: 'loud' })).toMatch(/CUBIT_LOG_LEVEL: .*CUBIT_DEMO: /);
+    for (const port of [null, true, '', '0x10', 1.5, -1]) {
+      writeFileSync(join(dataDir, 'config.json'), JSON.stringify({ port }));
+      expect(fault({}, {}), String(port)).toMatch(/config\.json: port has to be a whole number/);
+    }
     expect(fault({}, { CUBIT_BILL_ISSUE_DELAY_MS: '1' })).toMatch(/CUBIT_BILL_ISSUE_DELAY_MS/);
     writeFileSync(join(dataDir, 'config.json'), '{ "prot": 1 }');
     expect(fault({}, {})).toMatch(/config\.json: there is no setting prot/);

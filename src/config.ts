@@ -8,35 +8,39 @@ import { defaultCacheDir } from './engine/llama/weights.ts';
 
 /**
  * Every setting of a Cubit process, read in one place: defaults, then `config.json` in the data folder, then CUBIT_*
- * environment variables, then flags. `cubit up --help` and docs/configuration.md list them.
+ * environment variables, then flags. docs/operations.md has the main ones.
  */
-const integer = z.coerce.number().int();
+const integer = (min: number, max: number) => {
+  const wanted = `has to be a whole number from ${min} to ${max}`;
+  const read = (value: unknown) => (typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value);
+  return z.preprocess(read, z.int(wanted).min(min, wanted).max(max, wanted));
+};
+const text = z.string('has to be text').min(1, 'has to be said');
 
 const Config = z.strictObject({
-  host: z.string().min(1).default('127.0.0.1'),
-  port: integer.min(0).max(65_535).default(8420),
-  dataDir: z.string().min(1),
-  cacheDir: z.string().min(1),
-  catalogDir: z.string().min(1),
+  host: text.default('127.0.0.1'),
+  port: integer(0, 65_535).default(8420),
+  dataDir: text,
+  cacheDir: text,
+  catalogDir: text,
   /** A weights file instead of the catalogue's, for templates on the embedded engine. */
-  weights: z.string().min(1).nullable().default(null),
-  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  weights: text.nullable().default(null),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error'], 'has to be debug, info, warn or error').default('info'),
   /** Worker processes on this machine at most; default: one per core, so that no unit takes another's time. */
-  workersMax: integer.min(0).max(1024).nullable().default(null),
+  workersMax: integer(0, 1024).nullable().default(null),
   /** Memory all workers may take, by their templates' need; default: 70 % of the machine's. */
-  workerMemoryBytesMax: integer.positive().nullable().default(null),
-  bodyBytesMax: integer
-    .min(1024)
-    .max(1 << 30)
-    .default(8 * 1024 * 1024),
+  workerMemoryBytesMax: integer(1, Number.MAX_SAFE_INTEGER).nullable().default(null),
+  bodyBytesMax: integer(1024, 2 ** 30).default(8 * 1024 * 1024),
   /** How long running streams may go on after a stop was asked for. */
-  drainMs: integer.min(0).max(3_600_000).default(30_000),
+  drainMs: integer(0, 3_600_000).default(30_000),
   /** A bill is issued this long after its hour ended: one to two hours, DESIGN §7. */
-  billIssueDelayMs: integer.min(3_600_000).max(7_200_000).default(3_600_000),
+  billIssueDelayMs: integer(3_600_000, 7_200_000).default(3_600_000),
   /** How long an order may wait for its units before it fails. */
-  provisionMsMax: integer.min(1000).max(86_400_000).default(600_000),
+  provisionMsMax: integer(1000, 86_400_000).default(600_000),
   /** Creates the tenant `demo` with a wallet, a key and an endpoint at the first start. */
-  demo: z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]).default(true),
+  demo: z
+    .union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')], 'has to be true or false')
+    .default(true),
 });
 
 export type Config = z.output<typeof Config>;
@@ -47,7 +51,7 @@ const VARIABLES = Object.fromEntries(
 ) as Record<keyof Config, string>;
 
 export function defaultDataDir(env: NodeJS.ProcessEnv): string {
-  return join(env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'cubit');
+  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'cubit');
 }
 
 /** Throws `config_invalid` with one line that names every bad setting, where it came from and what it wants. */
@@ -65,8 +69,8 @@ export function loadConfig(flags: Flags = {}, env: NodeJS.ProcessEnv = process.e
   const faults = parsed.error.issues.map((issue) => {
     const name = String(issue.path[0] ?? '');
     if (issue.code === 'unrecognized_keys') return `${file}: there is no setting ${issue.keys.join(', ')}`;
-    const origin = name in fromFlags ? `--${name}` : name in fromEnv ? VARIABLES[name as keyof Config] : file;
-    return `${origin}: ${name}: ${issue.message}`;
+    if (name in fromFlags) return `${name === 'dataDir' ? '--data' : `--${name}`} ${issue.message}`;
+    return `${name in fromEnv ? VARIABLES[name as keyof Config] : file}: ${name} ${issue.message}`;
   });
   throw new CubitError('config_invalid', `Bad configuration. ${faults.join('; ')}.`);
 }

@@ -25,6 +25,7 @@ import { LocalFleet, type LocalTemplate } from './fleet/local/fleet.ts';
 import type { Fleet } from './fleet/port.ts';
 import { StaticFleet, type StaticServer } from './fleet/static/fleet.ts';
 import { createGateway, type Gateway, type GatewayStats } from './gateway/gateway.ts';
+import { sendError } from './gateway/respond.ts';
 import type { Logger } from './log.ts';
 import { checkLedger, type LedgerReport } from './store/ledger.ts';
 import { lockDataFolder } from './store/lock.ts';
@@ -84,7 +85,7 @@ async function start(
   const store = await openStore({ path: join(config.dataDir, 'cubit.db') });
   teardown.push(() => store.close());
   // The port first: a taken one is said before weights are fetched.
-  const server = await listen(config);
+  const server = await listen(config, log);
   teardown.push(() => new Promise<void>((resolve) => void server.close(() => resolve()).closeAllConnections()));
 
   const servers: { now: readonly StaticServer[] } = { now: await readServers(store.db) };
@@ -143,6 +144,7 @@ async function start(
   const callAsOperator: SeedCall = (verb, input, idempotencyKey) =>
     callVerb(control, verb, { actor: { kind: 'operator' }, input, idempotencyKey });
   const readiness = { stopping: false };
+  server.removeAllListeners('request');
   server.on('request', requestListener(gateway, controlApp(control).fetch, registry, operatorToken, readiness, log));
   const { port } = server.address() as { port: number };
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
@@ -175,17 +177,23 @@ async function start(
   };
 }
 
-async function listen(config: Config): Promise<Server> {
+async function listen(config: Config, log: Logger): Promise<Server> {
   const server = createServer({
     keepAliveTimeout: 75_000,
     headersTimeout: 30_000,
-    requestTimeout: 0,
+    // Of requests only, not of answers; the gateway has a shorter limit of its own and says so.
+    requestTimeout: 120_000,
     maxHeaderSize: 16 * 1024,
   });
+  server.on('request', (_req, res) =>
+    sendError(res, new CubitError('engine_unavailable', 'Cubit is still starting. Retry.')),
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenFault(error, config)));
     server.listen({ host: config.host, port: config.port, backlog: 4096 }, resolve);
   });
+  // Without a listener a connection that cannot be accepted (no descriptor is left) would end the process.
+  server.removeAllListeners('error').on('error', (err) => log.error({ err }, 'a connection was not accepted'));
   return server;
 }
 
@@ -286,6 +294,7 @@ function requestListener(
   return (req, res) => {
     if (gateway.handle(req, res)) return;
     const [path = ''] = (req.url ?? '').split('?', 1);
+    if (path === '/') return void res.writeHead(302, { location: '/api/v1/docs' }).end();
     if (path === '/healthz') return void text(res, 200, 'text/plain', 'ok\n');
     if (path === '/readyz') {
       return void text(

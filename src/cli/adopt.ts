@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { CubitError } from '../core/errors.ts';
 import { createClient } from './client.ts';
-import { renderError } from './render.ts';
+import { errorJson, renderError } from './render.ts';
 
 /** `cubit adopt URL…`: servers that already run become replicas of a template; nothing is redeployed. */
 export function addAdopt(program: Command): void {
@@ -20,26 +20,28 @@ export function addAdopt(program: Command): void {
       if (flags.apiKeyEnv !== undefined && apiKey === undefined) {
         throw new CubitError('invalid_request', `The environment variable ${flags.apiKeyEnv} is not set.`);
       }
-      const adopted: unknown[] = [];
-      let failed = 0;
+      const { json } = program.opts<{ json?: boolean }>();
+      const items: unknown[] = [];
+      const failures: object[] = [];
       for (const url of urls) {
         const body = { url, templateId: flags.template, model: flags.model, apiKey };
         try {
-          const server = (await client.call('POST', '/servers', body)) as {
-            serverId: string;
-            dialect: string;
-            model: string;
-          };
-          adopted.push(server);
-          if (!program.opts()['json'])
-            console.log(`${url}: adopted as ${server.serverId} (${server.dialect}, ${server.model})`);
+          const server = (await client.call('POST', '/servers', body)) as Adopted;
+          items.push(server);
+          if (!json) console.log(`${url}: adopted as ${server.serverId} (${server.dialect}, ${server.model})`);
         } catch (error) {
           if (!(error instanceof CubitError)) throw error;
-          failed += 1;
-          console.error(`${url}: ${renderError(error)}`);
+          failures.push({ url, ...errorJson(error) });
+          if (!json) console.error(renderError(error));
         }
       }
-      if (program.opts()['json']) console.log(JSON.stringify({ items: adopted }, null, 2));
-      if (failed > 0) process.exitCode = 1;
+      if (json) console.log(JSON.stringify({ items, failures }, null, 2));
+      if (failures.length > 0) process.exitCode = 1;
     });
+}
+
+interface Adopted {
+  readonly serverId: string;
+  readonly dialect: string;
+  readonly model: string;
 }

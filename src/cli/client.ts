@@ -3,6 +3,8 @@ import { loadConfig } from '../config.ts';
 import { operatorTokenPath } from '../control/operator-token.ts';
 import { CubitError, isErrorCode } from '../core/errors.ts';
 
+const ANSWER_MS_MAX = 60_000;
+
 export interface ClientOptions {
   readonly url?: string | undefined;
   readonly token?: string | undefined;
@@ -25,21 +27,26 @@ export function createClient(options: ClientOptions, env: NodeJS.ProcessEnv = pr
       const headers: Record<string, string> = { authorization: `Bearer ${token}` };
       if (body !== undefined) headers['content-type'] = 'application/json';
       if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
-      const init: RequestInit = { method, headers, signal: AbortSignal.timeout(60_000) };
+      const init: RequestInit = { method, headers, signal: AbortSignal.timeout(ANSWER_MS_MAX) };
       if (body !== undefined) init.body = JSON.stringify(body);
-      const reply = await fetch(`${url}/api/v1${path}`, init).catch((error: unknown) => {
-        throw new CubitError(
-          'engine_unavailable',
-          `No Cubit answers at ${url}. Start one with \`npm start\`, or say where it is with --url.`,
-          { cause: error },
-        );
-      });
-      const text = await reply.text();
-      const value = parse(text, url);
-      if (reply.ok) return value;
-      throw errorOf(value, reply.status);
+      try {
+        const reply = await fetch(`${url}/api/v1${path}`, init);
+        const value = parse(await reply.text(), url);
+        if (reply.ok) return value;
+        throw errorOf(value, reply.status);
+      } catch (error) {
+        throw error instanceof CubitError ? error : noAnswer(url, error);
+      }
     },
   };
+}
+
+function noAnswer(url: string, error: unknown): CubitError {
+  const late = (error as Error).name === 'TimeoutError';
+  const message = late
+    ? `The Cubit at ${url} did not answer within ${ANSWER_MS_MAX / 1000} s. Whether it did what you asked is not known.`
+    : `No Cubit answers at ${url}. Start one with \`npm start\`, or say where it is with --url.`;
+  return new CubitError(late ? 'engine_timeout' : 'engine_unavailable', message, { cause: error });
 }
 
 function ownToken(dataDir: string): string {

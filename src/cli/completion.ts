@@ -16,25 +16,33 @@ export function addCompletion(program: Command): void {
     });
 }
 
-/** By the words typed so far (`` = none, `endpoint`, `endpoint create`): what may follow. */
+/** By the words typed so far (`` = none, `endpoint`, `endpoint create`): what may follow. Global flags may everywhere. */
 function wordTable(program: Command): Map<string, string[]> {
   const table = new Map<string, string[]>();
+  const flagsOf = (command: Command) => command.options.flatMap((option) => option.long ?? []);
+  const globals = flagsOf(program);
   const visit = (command: Command, path: string) => {
-    const flags = command.options.map((option) => option.long ?? '').filter((flag) => flag !== '');
-    table.set(path, [...command.commands.map((child) => child.name()), ...flags]);
+    const own = command === program ? [] : flagsOf(command);
+    table.set(path, [...command.commands.map((child) => child.name()), ...own, ...globals, '--help']);
     for (const child of command.commands) visit(child, `${path} ${child.name()}`.trim());
   };
   visit(program, '');
   return table;
 }
 
+/** Only words that lead on count: what stands behind a flag, and names, are passed over. */
 function bash(words: Map<string, string[]>): string {
+  const paths = [...words.keys()].filter((path) => path !== '').join('|');
   const cases = [...words].map(([path, next]) => `    "${path}") words="${next.join(' ')}" ;;`);
   return [
     '_cubit() {',
-    '  local path="" word words=""',
+    `  local path="" next word words="" paths="|${paths}|"`,
     // biome-ignore lint/suspicious/noTemplateCurlyInString: shell's own expansion
-    '  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do case "$word" in -*) ;; *) path="${path:+$path }$word" ;; esac; done',
+    '  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: shell's own expansion
+    '    next="${path:+$path }$word"',
+    '    [[ "$paths" == *"|$next|"* ]] && path="$next"',
+    '  done',
     '  case "$path" in',
     ...cases,
     '  esac',
@@ -48,8 +56,12 @@ function bash(words: Map<string, string[]>): string {
 function fish(words: Map<string, string[]>): string {
   const lines = ['complete -c cubit -f'];
   for (const [path, next] of words) {
-    const seen = path === '' ? '__fish_use_subcommand' : `__fish_seen_subcommand_from ${path.split(' ').at(-1)}`;
-    for (const word of next) lines.push(`complete -c cubit -n '${seen}' -a '${word}'`);
+    const typed = path.split(' ').map((word) => `__fish_seen_subcommand_from ${word}`);
+    const seen = path === '' ? '__fish_use_subcommand' : typed.join('; and ');
+    for (const word of next) {
+      const what = word.startsWith('--') ? `-l '${word.slice(2)}'` : `-a '${word}'`;
+      lines.push(`complete -c cubit -n '${seen}' ${what}`);
+    }
   }
   return lines.join('\n');
 }

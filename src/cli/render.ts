@@ -1,45 +1,59 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { CubitError } from '../core/errors.ts';
 
-/** Answers for people: a table for lists, an indented outline for everything else. Pure text; `--json` goes past this. */
+/**
+ * Answers for people: a table for lists, an indented outline for everything else. Pure text; `--json` goes past this.
+ * `width` is the terminal's; a longer last column is cut there.
+ */
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
-export function render(value: unknown, columns?: readonly string[]): string {
+export function render(value: unknown, columns?: readonly string[], width = Number.POSITIVE_INFINITY): string {
   const json = value as Json;
   if (isRecord(json) && Array.isArray(json['items'])) {
     const items = json['items'] as Json[];
     const more = typeof json['nextCursor'] === 'string' ? `\nMore: add --cursor ${json['nextCursor']}` : '';
-    return items.length === 0 ? 'Nothing yet.' : table(items, columns) + more;
+    return items.length === 0 ? 'Nothing yet.' : table(items, columns, width) + more;
   }
   return outline(json, '');
 }
 
-function table(items: readonly Json[], columns?: readonly string[]): string {
+/** A column `a.b` reaches into nested answers and is headed `b`. */
+function table(items: readonly Json[], columns: readonly string[] | undefined, width: number): string {
   const records = items.map((item) => (isRecord(item) ? item : { value: item }));
   const names = columns ?? Object.keys(records[0] ?? {}).filter((name) => isScalar(records[0]?.[name] ?? null));
-  return grid([names, ...records.map((record) => names.map((name) => scalar(at(record, name), name)))]);
+  const head = names.map((name) => name.split('.').at(-1) ?? '');
+  const rows = records.map((record) => names.map((name) => cell(at(record, name), name)));
+  const lines = grid([head, ...rows]).split('\n');
+  return lines.map((line) => (line.length > width ? `${line.slice(0, width - 1)}…` : line)).join('\n');
+}
+
+/** As in an outline, but one line, and times to the second. */
+function cell(value: Json, name: string): string {
+  return scalar(value, name)
+    .replace(/\s+/g, ' ')
+    .replace(/^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d{3}Z$/, '$1Z');
 }
 
 /** Columns as wide as their widest cell; the first row is the head. */
 export function grid(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
-    for (const [index, cell] of row.entries()) {
-      widths[index] = Math.max(widths[index] ?? 0, stripVTControlCharacters(cell).length);
+    for (const [index, text] of row.entries()) {
+      widths[index] = Math.max(widths[index] ?? 0, stripVTControlCharacters(text).length);
     }
   }
   return rows
     .map((row) =>
       row
-        .map((cell, index) => pad(cell, widths[index] ?? 0))
+        .map((text, index) => pad(text, widths[index] ?? 0))
         .join('  ')
         .trimEnd(),
     )
     .join('\n');
 }
 
-const pad = (cell: string, width: number) =>
-  cell + ' '.repeat(Math.max(0, width - stripVTControlCharacters(cell).length));
+const pad = (text: string, width: number) =>
+  text + ' '.repeat(Math.max(0, width - stripVTControlCharacters(text).length));
 
 function outline(value: Json, indent: string): string {
   if (isScalar(value)) return indent + scalar(value);
@@ -92,11 +106,12 @@ function isScalar(value: Json): value is null | boolean | number | string {
   return value === null || typeof value !== 'object';
 }
 
-/** One line, then what the details add, for stderr. */
+/** What went wrong and its code, for stderr. The message names each fault already. */
 export function renderError(error: CubitError): string {
-  const faults = error.details['faults'];
-  const lines = Array.isArray(faults)
-    ? faults.map((fault) => `  ${typeof fault === 'string' ? fault : JSON.stringify(fault)}`)
-    : [];
-  return [`cubit: ${error.message} [${error.code}]`, ...lines].join('\n');
+  return `cubit: ${error.message} [${error.code}]`;
+}
+
+/** The same for programs. */
+export function errorJson({ code, message, details }: CubitError): object {
+  return { error: { code, message, details } };
 }

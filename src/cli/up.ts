@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type Config, loadConfig } from '../config.ts';
 import { createLog } from '../log.ts';
 import type { Cubit } from '../main.ts';
+import { stopOnSignals } from './stop.ts';
 import { weightsWithProgress } from './weights.ts';
 
 interface UpFlags {
@@ -44,7 +45,7 @@ async function up(config: Config, options: { log: string | undefined; json: bool
     log,
     getWeights: (weights) => weightsWithProgress(weights, config.cacheDir, config.weights),
   });
-  const stopped = stopOnSignals(cubit, config, say);
+  const stop = stopOnSignals(process, cubit, { drainMs: config.drainMs, say });
   if (config.host !== '127.0.0.1' && config.host !== '::1' && config.host !== 'localhost') {
     say(`Listening on ${config.host}: everyone who reaches this machine can try keys. Put TLS in front of it.`);
   }
@@ -59,10 +60,14 @@ async function up(config: Config, options: { log: string | undefined; json: bool
       console.log(banner(cubit.url, config, seconds, logFile, demo));
     }
   } catch (error) {
-    await cubit.close(0);
-    throw error;
+    // Stopped while the unit was starting: that is no failure.
+    if (!stop.asked) {
+      await cubit.close(0);
+      throw error;
+    }
   }
-  await stopped;
+  await stop.done;
+  say('Stopped.');
 }
 
 /** A person at a terminal gets a quiet screen and a log file; a supervisor gets the log on stderr. */
@@ -70,34 +75,6 @@ function logTarget(config: Config, wanted: string | undefined): string | null {
   if (wanted === '-') return null;
   if (wanted !== undefined) return wanted;
   return process.stderr.isTTY ? join(config.dataDir, 'logs', 'cubit.log') : null;
-}
-
-/** First signal: streams finish, bounded by `drainMs`. Second: at once. Resolves when all is down. */
-function stopOnSignals(cubit: Cubit, config: Config, say: (line: string) => void): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = 0;
-    const stop = () => {
-      asked += 1;
-      if (asked > 2) process.exit(1);
-      if (asked === 2) {
-        say('Stopping at once.');
-        void cubit.close(0);
-        return;
-      }
-      say(`\nStopping: running requests have ${config.drainMs / 1000} s to finish (again to stop at once) …`);
-      cubit.close(config.drainMs).then(
-        () => {
-          say('Stopped.');
-          resolve();
-        },
-        (error: unknown) => {
-          console.error('cubit: stopping failed', error);
-          process.exit(1);
-        },
-      );
-    };
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
-  });
 }
 
 type Demo = Awaited<ReturnType<Cubit['sellDemo']>>;

@@ -5,6 +5,7 @@ import type { Verb } from '../control/verb.ts';
 import { CubitError } from '../core/errors.ts';
 import { type Client, type ClientOptions, createClient } from './client.ts';
 import { render } from './render.ts';
+import { tenantFor } from './tenant.ts';
 
 /**
  * `cubit <noun> <verb>` for every verb of the control plane, made from its definition: parts of the path are arguments,
@@ -17,8 +18,25 @@ interface Field {
   readonly anyOf?: readonly Field[];
   readonly items?: Field;
   readonly properties?: Readonly<Record<string, Field>>;
+  readonly required?: readonly string[];
   readonly default?: unknown;
 }
+
+const NOUNS: Readonly<Record<string, string>> = {
+  tenant: 'who buys units and pays for them',
+  wallet: 'a tenant’s money: top it up, see what went in and out',
+  key: 'API keys of a tenant',
+  model: 'models of the catalogue',
+  template: 'deployment templates: what one unit of a model is and costs',
+  endpoint: 'what a tenant calls: models, their units, waiting and traffic',
+  order: 'buy more units, resize or unsubscribe a group, and what became of it',
+  group: 'instance groups: the units that one order bought',
+  usage: 'receipts of requests, one by one and summed',
+  bill: 'bills by the hour, and what is not billed yet',
+  server: 'servers that run already and were adopted',
+  replica: 'running copies behind the units',
+  audit: 'who changed what',
+};
 
 export function addVerbCommands(program: Command): void {
   const nouns = new Map<string, Command>();
@@ -26,7 +44,7 @@ export function addVerbCommands(program: Command): void {
     const [noun = '', action = ''] = verb.name.split('.');
     let group = nouns.get(noun);
     if (group === undefined) {
-      group = program.command(noun).description(`${noun}: see \`cubit ${noun} --help\``);
+      group = program.command(noun).description(NOUNS[noun] ?? noun);
       nouns.set(noun, group);
     }
     addVerb(group, action, verb);
@@ -42,9 +60,11 @@ function addVerb(group: Command, action: string, verb: Verb): void {
   const inPath = [...verb.route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] as string);
   const positional = inPath.length > 0 || !schema.required?.includes('name') ? inPath : ['name'];
   const command = group.command(action).description(verb.summary);
-  for (const name of positional) command.argument(`<${name}>`, fields[name]?.description ?? '');
+  for (const name of positional) command.argument(`<${name}>`, argumentHelp(name, fields[name]));
   for (const [name, field] of Object.entries(fields)) {
-    if (!positional.includes(name)) addFlag(command, name, field, schema.required?.includes(name) ?? false);
+    // Whose it is, every command is told by the one flag --tenant.
+    if (name === 'tenantId' || positional.includes(name)) continue;
+    addFlag(command, name, field, schema.required?.includes(name) ?? false);
   }
   if (verb.route.method === 'POST') {
     command.option('--idempotency-key <key>', 'a replay with the same key does nothing twice');
@@ -53,20 +73,34 @@ function addVerb(group: Command, action: string, verb: Verb): void {
     const options = command.optsWithGlobals<
       ClientOptions & { json?: boolean; tenant?: string; idempotencyKey?: string }
     >();
+    const flags: Readonly<Record<string, unknown>> = command.opts();
     const input: Record<string, unknown> = {};
-    for (const [index, name] of positional.entries()) input[name] = command.args[index];
     for (const name of Object.keys(fields)) {
-      const value = (command.opts() as Record<string, unknown>)[name];
-      if (value !== undefined && input[name] === undefined) input[name] = value;
+      const at = positional.indexOf(name);
+      const value = at < 0 ? flags[name] : command.args[at];
+      if (value !== undefined) input[name] = value;
     }
     const client = createClient(options);
-    if ('tenantId' in fields && !inPath.includes('tenantId') && input['tenantId'] === undefined) {
-      const tenantId = await resolveTenant(client, options);
+    if ('tenantId' in fields) {
+      const wanted = (input['tenantId'] as string | undefined) ?? options.tenant ?? process.env['CUBIT_TENANT'];
+      const tenantId = await tenantFor(client, wanted, schema.required?.includes('tenantId') ?? false);
       if (tenantId !== undefined) input['tenantId'] = tenantId;
     }
-    const answer = await callVerb(client, verb, input, options.idempotencyKey);
-    console.log(options.json ? JSON.stringify(answer, null, 2) : render(answer, verb.columns));
+    const answer = await callVerb(client, verb, input, options.idempotencyKey).catch(async (error: unknown) => {
+      if (error instanceof CubitError && error.details['param'] === 'tenantId')
+        await tenantFor(client, undefined, true);
+      throw error;
+    });
+    console.log(
+      options.json
+        ? JSON.stringify(answer, null, 2)
+        : render(answer, verb.columns, process.stdout.isTTY ? process.stdout.columns : undefined),
+    );
   });
+}
+
+function argumentHelp(name: string, field: Field | undefined): string {
+  return name === 'tenantId' ? 'Id or name' : (field?.description ?? '');
 }
 
 function addFlag(command: Command, name: string, field: Field, required: boolean): void {
@@ -75,15 +109,28 @@ function addFlag(command: Command, name: string, field: Field, required: boolean
   const note = `${field.description ?? ''}${choices}${field.default === undefined ? '' : ` (default: ${JSON.stringify(field.default)})`}`;
   const type = typeOf(field);
   if (type === 'boolean') {
-    command.option(`${flag} [yes]`, note, (text: string) => text !== 'false' && text !== 'no');
+    command.option(`${flag} [yes]`, note, yesOrNo);
     return;
   }
   const collect = (text: string, before: unknown) =>
     type === 'array' ? [...((before as unknown[]) ?? []), ...items(field, text)] : parseValue(type, text);
-  const hint =
-    type === 'array' ? `${note} (may be repeated${field.items?.properties ? ': name=value,name=value' : ''})` : note;
+  const hint = type === 'array' ? `${note} (may be repeated)${shapeOf(field.items)}`.trim() : note;
   if (required) command.requiredOption(`${flag} <value>`, hint, collect);
   else command.option(`${flag} <value>`, hint, collect);
+}
+
+/** `modelId=…,units=…[,templateId=…]` */
+function shapeOf(item: Field | undefined): string {
+  const names = Object.keys(item?.properties ?? {});
+  if (names.length === 0) return '';
+  const needed = names.filter((name) => item?.required?.includes(name));
+  const others = names.filter((name) => !needed.includes(name) && name !== 'billingType');
+  return `: ${needed.map((name) => `${name}=…`).join(',')}${others.map((name) => `[,${name}=…]`).join('')}`;
+}
+
+function yesOrNo(text: string): boolean {
+  if (['yes', 'true', 'no', 'false'].includes(text)) return text === 'yes' || text === 'true';
+  throw new InvalidArgumentError('Say yes or no.');
 }
 
 function typeOf(field: Field): string {
@@ -147,24 +194,4 @@ export async function callVerb(
     return client.call(verb.route.method, query.size > 0 ? `${path}?${query}` : path);
   }
   return client.call(verb.route.method, path, rest, idempotencyKey);
-}
-
-/** `--tenant` by id or name; without it the only tenant there is. undefined = the server decides (a tenant's own key does). */
-async function resolveTenant(
-  client: Client,
-  options: ClientOptions & { tenant?: string },
-): Promise<string | undefined> {
-  const wanted = options.tenant ?? process.env['CUBIT_TENANT'];
-  if (wanted?.startsWith('t-')) return wanted;
-  const list = await client.call('GET', '/tenants').catch((error: unknown) => {
-    if (error instanceof CubitError && error.code === 'forbidden') return null;
-    throw error;
-  });
-  if (list === null) return undefined;
-  const tenants = (list as { items: { tenantId: string; name: string }[] }).items;
-  if (wanted === undefined) return tenants.length === 1 ? tenants[0]?.tenantId : undefined;
-  const found = tenants.find((tenant) => tenant.name === wanted);
-  if (found !== undefined) return found.tenantId;
-  const names = tenants.map((tenant) => tenant.name).join(', ') || 'none yet';
-  throw new CubitError('not_found', `There is no tenant ${wanted} (there are: ${names}).`);
 }

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { CubitError } from '../core/errors.ts';
+import { ID_PREFIXES } from '../core/ids.ts';
 import type { Database, Row } from '../store/schema.ts';
 import type { Ctx, Trx } from './verb.ts';
 
@@ -29,6 +30,11 @@ export async function requireTenant(db: Db, tenantId: string): Promise<Row<'tena
 
 /** An endpoint that is not deleted, by id or (inside one tenant) by name. Throws `not_found`. */
 export async function requireEndpoint(db: Db, scope: string | null, idOrName: string): Promise<Row<'endpoints'>> {
+  if (scope === null && !idOrName.startsWith(`${ID_PREFIXES.endpoint}-`)) {
+    throw new CubitError('invalid_request', 'Names of endpoints are per tenant: add tenantId, or give the id (ep-…).', {
+      details: { param: 'tenantId' },
+    });
+  }
   let query = db.selectFrom('endpoints').selectAll().where('deleted_at_ms', 'is', null);
   query =
     scope === null
@@ -37,6 +43,12 @@ export async function requireEndpoint(db: Db, scope: string | null, idOrName: st
   const endpoint = await query.executeTakeFirst();
   if (endpoint === undefined) throw notFound('endpoint', idOrName);
   return endpoint;
+}
+
+/** For lists of what outlives its endpoint: an id as it is, be it a deleted one's, and a name looked up. */
+export async function endpointIdOf(db: Db, scope: string | null, idOrName: string | undefined) {
+  const isId = idOrName === undefined || idOrName.startsWith(`${ID_PREFIXES.endpoint}-`);
+  return isId ? idOrName : (await requireEndpoint(db, scope, idOrName)).id;
 }
 
 /**

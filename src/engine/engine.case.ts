@@ -211,6 +211,29 @@ export function engineContract(name: string, start: () => Promise<EngineHarness>
       });
     });
 
+    it('refuses at once what is too long by far, and holds nobody up with it', async () => {
+      const bodies = [
+        { messages: [{ role: 'user', content: 'word '.repeat(1_600_000) }] },
+        { messages: Array(200_000).fill({ role: 'user', content: '' }) },
+      ];
+      const startedMs = performance.now();
+      for (const body of bodies) {
+        await expect(engine.send(request('chat', body), soon())).rejects.toMatchObject({
+          code: 'context_length_exceeded',
+        });
+      }
+      expect(performance.now() - startedMs).toBeLessThan(10_000);
+    });
+
+    it('refuses a body over the limit, and its connection goes on', async () => {
+      const prompt = Array(1_200_000).fill(1e15);
+      await expect(engine.send(request('completion', { prompt }), soon())).rejects.toMatchObject({
+        code: 'invalid_request',
+      });
+      for (let i = 0; i < 3; i += 1)
+        expect((await whole(ask('Hello', { max_tokens: 1 }))).usage.completion_tokens).toBe(1);
+    });
+
     it('fills the context and ends with length', async () => {
       const prompt = 'word '.repeat(CONTEXT_TOKENS - 8);
       const { usage, finish } = await whole(request('completion', { prompt, temperature: 0, max_tokens: 100 }));

@@ -81,11 +81,10 @@ it('refuses what it has no room for; drains on SIGTERM: the running stream ends 
 
     const reply = await engine.send(asked, signal);
     worker.kill('SIGTERM');
+    while ((await engine.health(signal)).ok) await new Promise(setImmediate);
+    await expect(engine.send(asked, signal)).rejects.toMatchObject({ code: 'engine_unavailable' });
     let text = '';
-    for await (const chunk of reply.bytes) {
-      if (text === '') await expect(engine.send(asked, signal)).rejects.toMatchObject({ code: 'engine_unavailable' });
-      text += Buffer.from(chunk).toString();
-    }
+    for await (const chunk of reply.bytes) text += Buffer.from(chunk).toString();
     expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
     expect((await worker.exited).reason).toContain('exited with code 0');
   } finally {

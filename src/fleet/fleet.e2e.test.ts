@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { testWeights } from '../../test/fixtures.ts';
 import { connectEngine } from '../engine/connect.ts';
@@ -146,15 +149,20 @@ it('local workers do not outlive a parent that is killed', async () => {
     });
     fleet.onChange(() => { if (fleet.list()[0].state === 'ready') console.log(fleet.pid('rep-1')); });
     fleet.start(${JSON.stringify(SPEC)});`;
+  const folder = mkdtempSync(join(tmpdir(), 'cubit-fleet-'));
   const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    env: { ...process.env, TMPDIR: folder },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = await Promise.race([once(parent.stdout, 'data'), once(parent, 'exit')]);
   const worker = Number(line);
   expect(worker).toBeGreaterThan(0);
   expect(alive(worker)).toBe(true);
+  expect(readdirSync(folder)).toEqual([expect.stringMatching(/^cubit-/)]);
   parent.kill('SIGKILL');
   await until('the worker is gone', () => !alive(worker), 10_000);
+  expect(readdirSync(folder)).toEqual([]);
+  rmdirSync(folder);
 });
 
 it('static shows a removed server as failed, and takes it back when it returns', async () => {

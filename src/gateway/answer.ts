@@ -37,8 +37,9 @@ function toDocument(bytes: Buffer, list: 'choices' | 'data'): Record<string, unk
   let document: unknown;
   try {
     document = JSON.parse(bytes.toString('utf8'));
-  } catch (cause) {
-    throw new CubitError('engine_failed', 'The engine sent an answer that is not JSON.', { cause });
+  } catch {
+    // The parser's own error quotes the answer, which is not for the log.
+    throw new CubitError('engine_failed', 'The engine sent an answer that is not JSON.');
   }
   if (isFields(document) && Array.isArray(document[list]) && document[list].length > 0) return document;
   throw new CubitError('engine_failed', `The engine sent an answer without ${list}.`);

@@ -16,6 +16,8 @@ export class Exchange {
   /** Epoch ms. */
   readonly receivedAtMs: number;
 
+  // parse: held until the end
+  bodyBytes = 0;
   // authenticate, resolve
   key: KeySnapshot | null = null;
   endpoint: EndpointSnapshot | null = null;

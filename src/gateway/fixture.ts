@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import OpenAI from 'openai';
 import { Registry } from 'prom-client';
 import type { Receipt } from '../core/commerce/metering.ts';
@@ -252,7 +253,8 @@ export class Harness {
   constructor(limits: Partial<GatewayLimits> = {}, overrides: Partial<GatewayDeps> = {}) {
     let requests = 0;
     const write = (fields: object, message: string) => {
-      this.logs.push(JSON.stringify([message, fields]));
+      // As pino does: an error with its message and those of its causes.
+      this.logs.push(inspect([message, fields], { depth: 8 }));
     };
     this.gateway = createGateway({
       connect: this.#connect,

@@ -1,7 +1,7 @@
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
 import { workOf } from '../core/serving/work.ts';
-import { endpoint, fakePromptTokens, Harness, OTHER_KEY, replica, served, snapshot } from './fixture.ts';
+import { endpoint, fakePromptTokens, Harness, OTHER_KEY, replica, type Script, served, snapshot } from './fixture.ts';
 
 const HI = [{ role: 'user' as const, content: 'Say hello.' }];
 
@@ -192,6 +192,20 @@ describe('who asks, and for what', () => {
     expect(harness.engines.get('rep-2')?.requests).toHaveLength(6);
   });
 
+  it.each<[string, Script]>([
+    ['an error event', { after: { tokens: 0, end: 'error' } }],
+    ['garbage in a stream', { raw: ['data: {"choices":[{"secret internals\n\n'] }],
+    ['garbage', { raw: ['secret internals'] }],
+  ])('writes nothing of what an engine sent to logs: %s', async (what, script) => {
+    await using harness = await new Harness().start();
+    harness.script = () => script;
+    const body = { model: 'demo', messages: HI, stream: what !== 'garbage' };
+    expect((await harness.post('/v1/chat/completions', body)).status).toBe(502);
+    await harness.idle();
+    expect(harness.logs.join()).toContain('attempt failed');
+    expect(harness.logs.map((line) => line.toLowerCase()).join()).not.toContain('secret');
+  });
+
   it('writes neither prompts nor keys to logs, and one metric per outcome', async () => {
     await using harness = await new Harness().start();
     const messages = [{ role: 'user' as const, content: 'my-private-text' }];
@@ -227,5 +241,6 @@ describe('snapshots', () => {
     expect(await errorOf(ask())).toMatchObject({ status: 404 });
     expect(harness.engines.get('rep-9')?.closed).toBe(true);
     expect(harness.gateway.stats().servedModels).toEqual([]);
+    expect(await harness.registry.metrics()).not.toContain('ep-1');
   });
 });

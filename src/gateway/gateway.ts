@@ -89,6 +89,7 @@ async function begin(state: State, exchange: Exchange): Promise<void> {
     await serve(state, exchange);
   } finally {
     state.exchanges.delete(exchange);
+    state.bodyBytes -= exchange.bodyBytes;
   }
 }
 

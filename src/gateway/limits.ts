@@ -3,6 +3,8 @@ import { DEFAULT_QUEUE_LIMITS, type QueueLimits } from '../core/serving/queue.ts
 /** Bounds of everything a client or an engine can make this process hold or wait for. */
 export interface GatewayLimits {
   readonly bodyBytesMax: number;
+  /** Of all requests on their way together; one more is refused while they hold as much. */
+  readonly bodiesBytesMax: number;
   /** From the first header to the last byte of a request's body. */
   readonly bodyMsMax: number;
   /** Of an answer that is not a stream. */
@@ -25,6 +27,7 @@ export interface GatewayLimits {
 
 export const DEFAULT_LIMITS: GatewayLimits = {
   bodyBytesMax: 8 * 1024 * 1024,
+  bodiesBytesMax: 256 * 1024 * 1024,
   bodyMsMax: 30_000,
   answerBytesMax: 64 * 1024 * 1024,
   answerMsMax: 600_000,

@@ -1,10 +1,13 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { OUTCOMES } from '../core/serving/outcome.ts';
 import type { Exchange } from './exchange.ts';
 import type { ServedModel } from './served.ts';
 
 /** What `/metrics` shows of the gateway. Totals and levels are read when they are asked for, not on the token path. */
 export interface Metrics {
   ended(exchange: Exchange): void;
+  /** A served model is gone, with its endpoint or not: its series go too, or they would grow without end. */
+  forget(servedModelId: string, endpoint: string, endpointGone: boolean): void;
 }
 
 const SERVED = ['endpoint', 'served_model'] as const;
@@ -63,14 +66,23 @@ export function createMetrics(
 
   return {
     ended(exchange) {
-      const endpoint = exchange.endpoint?.endpointId ?? 'none';
+      // `none` too for what ends after its served model has gone.
+      const endpoint =
+        exchange.served === null
+          ? (exchange.endpoint?.endpointId ?? 'none')
+          : endpointOf(exchange.served.snapshot.servedModelId);
       requests.inc({ endpoint, outcome: exchange.outcome });
       if (exchange.served === null || exchange.reservation === null) return;
+      if (endpoint === 'none') return;
       const labels = { endpoint, served_model: exchange.served.snapshot.servedModelId };
       wait.observe(labels, exchange.waitMs / 1_000);
       const { ttftMs, tpotMs } = exchange;
       if (ttftMs !== null) ttft.observe(labels, ttftMs / 1_000);
       if (tpotMs !== null) tpot.observe(labels, tpotMs / 1_000);
+    },
+    forget(servedModelId, endpoint, endpointGone) {
+      for (const one of [ttft, tpot, wait]) one.remove({ endpoint, served_model: servedModelId });
+      if (endpointGone) for (const outcome of OUTCOMES) requests.remove({ endpoint, outcome });
     },
   };
 }

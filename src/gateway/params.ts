@@ -25,6 +25,9 @@ type Table = Readonly<Record<string, Rule>>;
 const STRIPPED = ['kv_transfer_params', 'bootstrap_host', 'bootstrap_port', 'bootstrap_room', 'cache_salt'];
 export const DIALECTS: readonly EngineDialect[] = ['cubit', 'vllm', 'sglang', 'llama-server', 'generic'];
 
+/** Engines go through all of them for every token. */
+const BIASES_MAX = 1_024;
+
 const isString = (v: unknown): v is string => typeof v === 'string';
 const isBoolean = (v: unknown): v is boolean => typeof v === 'boolean';
 const isObject = (v: unknown): v is Readonly<Record<string, unknown>> =>
@@ -78,9 +81,9 @@ const GENERATION: Table = {
   stop: takes(isStop, 'pass', 'a string or at most 4 strings'),
   seed: takes(Number.isSafeInteger, 'pass', 'a whole number'),
   logit_bias: takes(
-    (v) => isObject(v) && Object.values(v).every(within(-100, 100)),
+    (v) => isObject(v) && Object.keys(v).length <= BIASES_MAX && Object.values(v).every(within(-100, 100)),
     'pass',
-    'an object of numbers from -100 to 100',
+    `an object of at most ${BIASES_MAX} numbers from -100 to 100`,
   ),
   n: single,
 };
@@ -195,14 +198,21 @@ function sift(kind: InferenceKind, body: Body, options: CheckOptions): Record<st
     else if (fate !== 'drop') throw wrong(name, `has to be ${fate.expects}`);
   }
   if (unknown.length > 0) {
-    const message = `Not known: ${unknown.join(', ')}. Check the spelling, or leave it out.`;
-    throw new CubitError('invalid_request', message, { details: { param: unknown[0], params: unknown } });
+    const params = shown(unknown);
+    const message = `Not known: ${params.join(', ')}. Check the spelling, or leave it out.`;
+    throw new CubitError('invalid_request', message, { details: { param: params[0], params } });
   }
   if (unsupported.length > 0) {
-    const message = `This endpoint cannot honour: ${unsupported.join(', ')}. Leave it out.`;
-    throw new CubitError('unsupported_feature', message, { details: { param: unsupported[0], params: unsupported } });
+    const params = shown(unsupported);
+    const message = `This endpoint cannot honour: ${params.join(', ')}. Leave it out.`;
+    throw new CubitError('unsupported_feature', message, { details: { param: params[0], params } });
   }
   return passed;
+}
+
+/** Names as an error gives them back: not by the megabyte. */
+function shown(names: readonly string[]): string[] {
+  return names.slice(0, 20).map((name) => name.slice(0, 64));
 }
 
 function wrong(param: string, what: string): CubitError {

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { CubitError } from '../core/errors.ts';
 import type { Exchange } from './exchange.ts';
 import type { GatewayLimits } from './limits.ts';
+import type { State } from './state.ts';
 
 export type Body = Readonly<Record<string, unknown>>;
 
@@ -17,17 +18,17 @@ export interface Parsed {
 
 /**
  * Step 2: the body as an object that names a model. Throws `body_too_large`, `body_timeout`, `invalid_json`,
- * `invalid_request`, `client_closed`.
+ * `invalid_request`, `capacity_exhausted`, `client_closed`.
  */
-export async function parse(exchange: Exchange, limits: GatewayLimits): Promise<Parsed> {
+export async function parse(state: State, exchange: Exchange): Promise<Parsed> {
   const { headers } = exchange.req;
-  const waitMs = parseWait(headers['x-cubit-max-wait-ms'], limits.waitMsMax);
+  const waitMs = parseWait(headers['x-cubit-max-wait-ms'], state.limits.waitMsMax);
   const dryRun = parseFlag('x-cubit-dry-run', headers['x-cubit-dry-run']);
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
     throw invalid('content-encoding', 'Send the body uncompressed, without Content-Encoding.');
   }
-  const bytes = await readBody(exchange, limits);
+  const bytes = await readBody(state, exchange);
   const body = toObject(bytes);
   const model = body['model'];
   if (typeof model !== 'string' || model === '') {
@@ -36,22 +37,24 @@ export async function parse(exchange: Exchange, limits: GatewayLimits): Promise<
   return { body, model, bytes: bytes.length, waitMs, dryRun };
 }
 
-function readBody(exchange: Exchange, limits: GatewayLimits): Promise<Buffer> {
+function readBody(state: State, exchange: Exchange): Promise<Buffer> {
   const { req } = exchange;
+  const { limits } = state;
   return new Promise((resolve, reject) => {
     if (Number(req.headers['content-length'] ?? 0) > limits.bodyBytesMax) return reject(tooLarge(limits));
     const chunks: Buffer[] = [];
-    let size = 0;
     const stop = (error: CubitError | null) => {
       clearTimeout(timer);
       exchange.onCut(null);
       req.off('data', onData).off('end', onEnd);
-      if (error === null) resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size));
+      if (error === null) resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
       else reject(error);
     };
     const onData = (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > limits.bodyBytesMax) stop(tooLarge(limits));
+      exchange.bodyBytes += chunk.length;
+      state.bodyBytes += chunk.length;
+      if (exchange.bodyBytes > limits.bodyBytesMax) stop(tooLarge(limits));
+      else if (state.bodyBytes > limits.bodiesBytesMax) stop(tooMany(limits));
       else chunks.push(chunk);
     };
     const onEnd = () => stop(null);
@@ -66,8 +69,9 @@ function toObject(bytes: Buffer): Body {
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString('utf8'));
-  } catch (cause) {
-    throw new CubitError('invalid_json', 'The body is not valid JSON.', { cause });
+  } catch {
+    // The parser's own error quotes the body.
+    throw new CubitError('invalid_json', 'The body is not valid JSON.');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new CubitError('invalid_request', 'The body has to be a JSON object.');
@@ -96,6 +100,11 @@ function invalid(param: string, message: string): CubitError {
 
 function tooLarge(limits: GatewayLimits): CubitError {
   return new CubitError('body_too_large', `The body is larger than ${limits.bodyBytesMax} bytes. Send less.`);
+}
+
+function tooMany(limits: GatewayLimits): CubitError {
+  const message = `The requests under way hold ${limits.bodiesBytesMax} bytes, which is all this gateway takes. Retry.`;
+  return new CubitError('capacity_exhausted', message, { details: { retryAfterMs: 1_000 } });
 }
 
 function tooSlow(limits: GatewayLimits): CubitError {

@@ -28,7 +28,7 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
     const key = authenticate(state.snapshot, exchange.req);
     exchange.key = key;
 
-    const request = await parse(exchange, limits);
+    const request = await parse(state, exchange);
     refuseWhenDraining(state);
 
     const endpoint = resolve(state.snapshot, key, request.model);

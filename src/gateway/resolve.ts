@@ -6,9 +6,14 @@ import { type EndpointSnapshot, endpointKey, type GatewaySnapshot, type KeySnaps
 export function resolve(snapshot: GatewaySnapshot, key: KeySnapshot, model: string): EndpointSnapshot {
   const endpoint = snapshot.endpoints.get(endpointKey(key.tenantId, model));
   if (endpoint !== undefined) return endpoint;
-  throw new CubitError('model_not_found', `You have no endpoint "${model}". GET /v1/models lists those you have.`, {
-    details: { param: 'model' },
-  });
+  // What a client sent goes back to it, but not by the megabyte.
+  throw new CubitError(
+    'model_not_found',
+    `You have no endpoint "${model.slice(0, 100)}". GET /v1/models lists those you have.`,
+    {
+      details: { param: 'model' },
+    },
+  );
 }
 
 /**

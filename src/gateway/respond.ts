@@ -12,7 +12,13 @@ export function sendJson(res: ServerResponse, status: number, value: unknown, he
 
 /** How long a refused body may go on arriving before the connection is closed. */
 const LINGER_MS = 1_000;
-const CLOSES: ReadonlySet<ErrorCode> = new Set(['body_too_large', 'body_timeout', 'invalid_api_key', 'shutting_down']);
+const CLOSES: ReadonlySet<ErrorCode> = new Set([
+  'body_too_large',
+  'body_timeout',
+  'capacity_exhausted',
+  'invalid_api_key',
+  'shutting_down',
+]);
 
 /**
  * An error in OpenAI's shape, with `details` beside what OpenAI has; as the last event when a stream has begun. To a

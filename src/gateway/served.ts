@@ -135,7 +135,9 @@ export class ServedModel {
     const starting = this.snapshot.replicas.filter((replica) => replica.state === 'starting');
     if (starting.length === 0) return this.snapshot.unitsBought > 0 ? this.snapshot.startupMs : null;
     const firstMs = Math.min(...starting.map((replica) => replica.startedAtMs));
-    return Math.max(1_000, firstMs + this.snapshot.startupMs - this.#deps.now());
+    const { startupMs } = this.snapshot;
+    // A clock that was set back makes no unit later than one that starts now.
+    return Math.max(1_000, Math.min(startupMs, firstMs + startupMs - this.#deps.now()));
   }
 
   /** It is served no longer: running requests end by themselves, those that wait end now. */

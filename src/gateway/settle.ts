@@ -88,8 +88,13 @@ export function receiptFor(exchange: Exchange, endedAtMs: number): Receipt | nul
     actual: exchange.actual,
     receivedAtMs: exchange.receivedAtMs,
     endedAtMs,
-    waitMs: exchange.waitMs,
-    ttftMs: exchange.ttftMs,
-    tpotMs: exchange.tpotMs,
+    waitMs: toMicroseconds(exchange.waitMs),
+    ttftMs: exchange.ttftMs === null ? null : toMicroseconds(exchange.ttftMs),
+    tpotMs: exchange.tpotMs === null ? null : toMicroseconds(exchange.tpotMs),
   };
+}
+
+/** Milliseconds to three places: the rest is noise of the clock and of floating point. */
+function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
 }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { type FrameKind, FrameSplitter, frameOf, jsonOf, kindOf } from './sse.ts';
 import { hasContent, usageOf } from './usage.ts';
 
-const RECORDED = readFileSync(new URL('./recorded/vllm-0.32-stream.txt', import.meta.url));
+const RECORDED = readFileSync(new URL('../../test/recorded/vllm-0.32/stream.txt', import.meta.url));
 
 function split(...chunks: Uint8Array[]): Buffer[] {
   const splitter = new FrameSplitter(1_000_000);

@@ -70,8 +70,9 @@ export function jsonOf(frame: Buffer): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(frame.toString('utf8', Math.max(0, dataStart(frame))));
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  } catch (cause) {
-    throw new CubitError('engine_failed', 'The engine sent an event that is not JSON.', { cause });
+  } catch {
+    // The parser's own error quotes the answer, which is not for the log.
+    throw new CubitError('engine_failed', 'The engine sent an event that is not JSON.');
   }
   throw new CubitError('engine_failed', 'The engine sent an event that is not an object.');
 }

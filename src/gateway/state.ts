@@ -19,6 +19,8 @@ export class State {
   readonly served = new Map<string, ServedModel>();
   /** On their way now. */
   readonly exchanges = new Set<Exchange>();
+  /** What their bodies hold. */
+  bodyBytes = 0;
   snapshot: GatewaySnapshot = EMPTY_SNAPSHOT;
   draining = false;
   readonly #endpointOf = new Map<string, string>();
@@ -36,6 +38,7 @@ export class State {
     this.snapshot = snapshot;
     const endpoints = new Map<string, EndpointSnapshot>();
     for (const endpoint of snapshot.endpoints.values()) endpoints.set(endpoint.endpointId, endpoint);
+    const before = new Map(this.#endpointOf);
     this.#endpointOf.clear();
     for (const { endpointId, servedModels } of endpoints.values()) {
       for (const model of servedModels) {
@@ -49,6 +52,8 @@ export class State {
       if (this.#endpointOf.has(id)) continue;
       model.retire();
       this.served.delete(id);
+      const endpointId = before.get(id) as string;
+      this.metrics.forget(id, endpointId, !endpoints.has(endpointId));
     }
     this.traffic.keep(new Set(endpoints.keys()));
   }

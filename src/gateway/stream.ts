@@ -164,7 +164,8 @@ class StreamReader {
   #other(frame: Buffer): void {
     const event = jsonOf(frame);
     if (event['error'] !== undefined || event['object'] === 'error') {
-      throw new CubitError('engine_failed', 'The engine failed while it answered.', { cause: event['error'] ?? event });
+      const cause = new Error(`error event${labelOf(event['error'] ?? event)}`);
+      throw new CubitError('engine_failed', 'The engine failed while it answered.', { cause });
     }
     this.#out.push(frame);
   }
@@ -220,4 +221,11 @@ class StreamReader {
     this.#out = [];
     await write(this.#delivery, bytes, this.#watchdog);
   }
+}
+
+/** Kind and code of an engine's error, for the log; its message may quote the prompt. */
+function labelOf(error: unknown): string {
+  if (!isFields(error)) return '';
+  const labels = [error['type'], error['code']].filter((one) => typeof one === 'string' || typeof one === 'number');
+  return labels.map((label) => ` ${String(label).slice(0, 64)}`).join('');
 }

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import {
   CompiledQuery,
@@ -133,9 +134,13 @@ function toNumber(column: string, value: bigint): number {
   return number;
 }
 
-/** Opens the file (or `:memory:`) with the settings that money needs: every commit is on the disk before it is answered. */
+/**
+ * Opens the file (or `:memory:`) with the settings that money needs: every commit is on the disk before it is answered.
+ * Only its owner may read it, for adopted servers' keys are in it; SQLite's own files beside it inherit that.
+ */
 export function openSqlite(path: string): DatabaseSync {
   try {
+    if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600));
     const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5_000, readBigInts: true });
     database.exec('PRAGMA journal_mode = WAL');
     database.exec('PRAGMA synchronous = FULL');

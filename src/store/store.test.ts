@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
@@ -61,6 +61,20 @@ describe('open and migrate', () => {
     expect((await sql`pragma journal_mode`.execute(store.db)).rows).toEqual([{ journal_mode: 'wal' }]);
     expect((await sql`pragma synchronous`.execute(store.db)).rows).toEqual([{ synchronous: 2 }]);
     await expect(post(store, 'txn-1', 1n)).rejects.toThrow('FOREIGN KEY');
+    await store.close();
+  });
+
+  test('nobody else on the machine reads the database: it holds keys of adopted servers', async () => {
+    const store = await openStore({ path: join(folder, 'cubit.db') });
+    await store.db.insertInto('tenants').values(tenant('t-1')).execute();
+    const modes = readdirSync(folder).map((name) => [name, statSync(join(folder, name)).mode & 0o077]);
+    expect(modes).toEqual(
+      expect.arrayContaining([
+        ['cubit.db', 0],
+        ['cubit.db-wal', 0],
+      ]),
+    );
+    expect(modes.every(([, others]) => others === 0)).toBe(true);
     await store.close();
   });
 

@@ -52,7 +52,7 @@ export async function billOf(operator: Client, tenantId: string): Promise<string
     const bill = (await operator.call('GET', `/bills/${billId}`)) as BillAnswer;
     const at = (ms: number) => new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
     lines.push(
-      `   bill ${billId} for the hour from ${at(bill.hourFromMs)} UTC (the demo's clock was moved on to when it is issued)`,
+      `   bill ${billId}, hour from ${at(bill.hourFromMs)} UTC (the demo moved its clock to the time of issue)`,
     );
     for (const line of bill.lines) lines.push(`     ${line.groupId}: ${line.arithmetic}`);
     lines.push(`     total ${bill.amount.amount} ${bill.amount.currency}`);

@@ -29,9 +29,16 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   const config = loadConfig({ dataDir, port: 0, demo: true });
   const log = createLog({ level: 'warn', file: join(dataDir, 'cubit.log') });
   let cubit: Cubit | undefined;
-  const stop = () => void cubit?.close(0).finally(() => process.exit(130));
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= (async () => {
+      await cubit?.close(0);
+      rmSync(dataDir, { recursive: true, force: true });
+      process.exit(130);
+    })();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
   try {
     cubit = await startCubit(config, {
       log,
@@ -40,6 +47,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
     });
     return await mainJob(cubit, options, clock, dataDir);
   } finally {
+    await stopping;
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
     await cubit?.close(0);
@@ -114,7 +122,7 @@ async function buy(operator: Client): Promise<Bought> {
     if (endpoint.state === 'ready' && group !== undefined) {
       const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
       console.log(
-        `   wallet 100.00, endpoint \`demo\`, instance group ${group.groupId}: ready after ${seconds} s; from now on it is billed`,
+        `   wallet 100.00, endpoint \`demo\`, instance group ${group.groupId}: ready after ${seconds} s, billed from now on`,
       );
       return { tenantId, apiKey: key, groupId: group.groupId };
     }

@@ -52,8 +52,7 @@ function view(
   const served = cubit.stats().servedModels[0];
   const running = served?.running ?? 0;
   const queued = served?.queued ?? 0;
-  const settledShare =
-    served === undefined ? 0 : served.settledUs / (elapsedMs * 1000 * Math.max(1, served.readyUnits));
+  const usedShare = served === undefined ? 0 : served.settledUs / (elapsedMs * 1000 * Math.max(1, served.readyUnits));
   const levelShare = served === undefined || served.capacityUs === 0 ? 0 : served.levelUs / served.capacityUs;
   const ttft = replies.flatMap((reply) => reply.ttftMs ?? []);
   const tpot = replies.flatMap((reply) => reply.tpotMs ?? []);
@@ -61,10 +60,10 @@ function view(
   const percent = (share: number) => `${(share * 100).toFixed(0)} %`;
   const rows = [
     `   time         ${(elapsedMs / 1000).toFixed(0).padStart(4)} s    sent ${sentCount}/${plan.requests.length}    ended ${replies.length}`,
-    `   utilisation  ${bar(settledShare)} ${percent(settledShare)} of the unit's work so far`,
+    `   utilisation  ${bar(usedShare)} ${percent(usedShare)} of the work that the unit supplied so far`,
     `   bucket       ${bar(levelShare)} ${percent(levelShare)} of the burst it allows`,
     `   running ${String(running).padEnd(4)} queued ${String(queued).padEnd(4)} TTFT p50 ${ms(quantile(ttft, 0.5))}, p95 ${ms(quantile(ttft, 0.95))}    TPOT p50 ${ms(quantile(tpot, 0.5))}, p95 ${ms(quantile(tpot, 0.95))}`,
   ];
-  const short = `   ${(elapsedMs / 1000).toFixed(0)} s: sent ${sentCount}, ended ${replies.length}, running ${running}, queued ${queued}, utilisation ${percent(settledShare)}, TTFT p50 ${ms(quantile(ttft, 0.5))}, TPOT p50 ${ms(quantile(tpot, 0.5))}`;
+  const short = `   ${(elapsedMs / 1000).toFixed(0)} s: sent ${sentCount}, ended ${replies.length}, running ${running}, queued ${queued}, utilisation ${percent(usedShare)}, TTFT p50 ${ms(quantile(ttft, 0.5))}, TPOT p50 ${ms(quantile(tpot, 0.5))}`;
   return [rows, short];
 }

@@ -12,7 +12,7 @@ export const billList = defineVerb({
   route: { method: 'GET', path: '/bills' },
   input: z.strictObject({ tenantId: TenantFilter, ...PageInput }),
   output: pageOf(Bill),
-  columns: ['billId', 'hourFromMs', 'hourToMs', 'amount', 'issuedAtMs'],
+  columns: ['billId', 'hourFromMs', 'amount', 'issuedAtMs'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const rows = await ctx.db

@@ -1,14 +1,15 @@
+import type { Row } from '../../store/schema.ts';
 import type { Trx } from '../verb.ts';
 import { billedToMs } from './groups.ts';
 
 /**
  * The instant to write for something that changes what a group costs (its start, a resize, its end): now, but never
- * inside an hour that is billed already nor at or before the group's last such change. So a clock that was set back
- * cannot rewrite what was charged, and segments stay in order.
+ * inside an hour that is billed already, before the group's start, nor at or before its last such change. So a clock
+ * that was set back cannot rewrite what was charged, and segments stay in order.
  */
 export async function billingMoment(
   trx: Trx,
-  group: { readonly id: string; readonly tenantId: string },
+  group: Pick<Row<'instance_groups'>, 'id' | 'tenant_id' | 'billed_from_ms'>,
   nowMs: number,
 ): Promise<number> {
   const last = await trx
@@ -18,5 +19,6 @@ export async function billingMoment(
     .orderBy('from_ms', 'desc')
     .limit(1)
     .executeTakeFirst();
-  return Math.max(nowMs, await billedToMs(trx, group.tenantId), (last?.from_ms ?? -1) + 1);
+  const billedMs = await billedToMs(trx, group.tenant_id);
+  return Math.max(nowMs, billedMs, group.billed_from_ms ?? 0, (last?.from_ms ?? -1) + 1);
 }

@@ -152,7 +152,7 @@ describe('settle', () => {
     nowMs = at('16:30:00');
     expect(await run()).toMatchObject({ bills: 0 });
     await store.db.transaction().execute(async (trx) => {
-      const group = { id: 'ig-1', tenantId: 't-1' };
+      const group = { id: 'ig-1', tenant_id: 't-1', billed_from_ms: fromMs };
       const momentMs = await billingMoment(trx, group, nowMs);
       expect(momentMs).toBe(at('18:00:00'));
       await insertSegment(trx, 'ig-1', segment(momentMs, 1));

@@ -3,7 +3,7 @@ import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { requireTenant } from '../internal.ts';
-import { checkWallet, placeNewOrder, priceOf } from '../order/place.ts';
+import { checkWallet, placeNewOrder } from '../order/place.ts';
 import { BillingType, Id, MaxWaitMs, OverflowPolicy, TenantId, TrafficPercent, Units } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx, tenantOf } from '../verb.ts';
 import { type ChosenModel, chooseModels } from './choose.ts';
@@ -33,7 +33,7 @@ export const endpointCreate = defineVerb({
   input: z.strictObject({
     tenantId: TenantId,
     name: EndpointName.describe('What requests say as `model`'),
-    models: z.array(WantedModel).min(1).max(16),
+    models: z.array(WantedModel).min(1).max(16).describe('Each with its first units'),
     maxWaitMs: MaxWaitMs.default(10_000),
     overflowPolicy: OverflowPolicy.default('queue'),
   }),
@@ -55,7 +55,6 @@ export const endpointCreate = defineVerb({
       };
       await insertEndpoint(trx, endpoint);
       const orderIds: string[] = [];
-      let hourMicros = 0n;
       for (const [index, entry] of chosen.entries()) {
         const { units, billingType } = input.models[index]!;
         const served = await insertServedModel(trx, ctx, endpoint, entry);
@@ -67,9 +66,8 @@ export const endpointCreate = defineVerb({
           billingType,
         });
         orderIds.push(order.id);
-        hourMicros += priceOf(ctx.catalog, entry.template.id).hourlyPriceMicros * BigInt(units);
       }
-      await checkWallet(trx, tenant, hourMicros);
+      await checkWallet(trx, tenant, ctx.now());
       await audit(trx, ctx, {
         verb: 'endpoint.create',
         subject: endpoint.id,

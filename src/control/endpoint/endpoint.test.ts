@@ -59,7 +59,7 @@ describe('create', () => {
     const answer = await refusal(control.call(endpointCreate, manager, { name: 'chat', models }));
     expect(answer).toMatchObject({
       code: 'payment_required',
-      details: { needed: '7.200000', balance: '5.000000', missing: '2.200000', currency: 'CNY' },
+      details: { needed: '7.200000', available: '5.000000', missing: '2.200000', currency: 'CNY' },
     });
     for (const table of ['endpoints', 'served_models', 'orders', 'instance_groups', 'group_segments'] as const) {
       expect(await control.store.db.selectFrom(table).selectAll().execute(), table).toEqual([]);
@@ -155,7 +155,10 @@ describe('show and list', () => {
     const { endpointId } = await control.endpoint(manager);
     expect(await control.call(endpointShow, reader, { endpointId: 'chat' })).toMatchObject({ endpointId });
     expect(await control.call(endpointShow, OPERATOR, { endpointId: 'chat', tenantId })).toMatchObject({ endpointId });
-    expect((await refusal(control.call(endpointShow, OPERATOR, { endpointId: 'chat' }))).code).toBe('not_found');
+    expect(await refusal(control.call(endpointShow, OPERATOR, { endpointId: 'chat' }))).toMatchObject({
+      code: 'invalid_request',
+      details: { param: 'tenantId' },
+    });
     expect(await control.call(endpointList, reader, {})).toMatchObject({ items: [{ endpointId }] });
   });
 

@@ -12,7 +12,7 @@ export const endpointList = defineVerb({
   route: { method: 'GET', path: '/endpoints' },
   input: z.strictObject({ tenantId: TenantFilter, ...PageInput }),
   output: pageOf(Endpoint),
-  columns: ['endpointId', 'name', 'state', 'accessMode', 'maxWaitMs', 'createdAtMs'],
+  columns: ['endpointId', 'state', 'accessMode', 'createdAtMs', 'name'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const rows = await ctx.db

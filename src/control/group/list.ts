@@ -17,7 +17,7 @@ export const groupList = defineVerb({
     ...PageInput,
   }),
   output: pageOf(Group),
-  columns: ['groupId', 'endpointId', 'templateId', 'state', 'units', 'unitsReady', 'billedSeconds', 'charge'],
+  columns: ['groupId', 'endpointId', 'state', 'units', 'unitsReady', 'charge'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const { state } = input;

@@ -14,7 +14,7 @@ export const modelList = defineVerb({
     deployable: z.boolean().optional().describe('true: only models with a deployment template'),
   }),
   output: pageOf(ModelSummary),
-  columns: ['id', 'name', 'publisher', 'availability', 'provisionedAs', 'contextTokens', 'templateIds'],
+  columns: ['id', 'availability', 'provisionedAs', 'contextTokens', 'templateIds'],
   async run({ ctx, input }) {
     const items = [...ctx.catalog.models.values()]
       .filter((model) => input.family === undefined || model.family === input.family)

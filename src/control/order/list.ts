@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { scopeOf } from '../internal.ts';
+import { endpointIdOf, scopeOf } from '../internal.ts';
 import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
 import { Id, TenantFilter } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
@@ -12,16 +12,17 @@ export const orderList = defineVerb({
   route: { method: 'GET', path: '/orders' },
   input: z.strictObject({
     tenantId: TenantFilter,
-    endpointId: Id.optional().describe('Only this endpoint, by id'),
+    endpointId: Id.optional().describe('Only this endpoint, by id or name'),
     groupId: Id.optional(),
     state: OrderStates.optional(),
     ...PageInput,
   }),
   output: pageOf(Order),
-  columns: ['orderId', 'kind', 'groupId', 'units', 'state', 'createdAtMs', 'failure'],
+  columns: ['orderId', 'kind', 'groupId', 'units', 'state', 'failure'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
-    const { endpointId, groupId, state } = input;
+    const { groupId, state } = input;
+    const endpointId = await endpointIdOf(ctx.db, scope, input.endpointId);
     const rows = await ctx.db
       .selectFrom('orders')
       .selectAll()

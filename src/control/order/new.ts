@@ -5,7 +5,7 @@ import { invalidField } from '../input.ts';
 import { holdEndpoint, requireEndpoint, requireTenant, scopeOf } from '../internal.ts';
 import { BillingType, Id, TenantFilter, Units } from '../schemas.ts';
 import { defineVerb, type Trx } from '../verb.ts';
-import { checkWallet, placeNewOrder, priceOf } from './place.ts';
+import { checkWallet, placeNewOrder } from './place.ts';
 import { Placed, placedView } from './schemas.ts';
 
 export const orderNew = defineVerb({
@@ -32,7 +32,7 @@ export const orderNew = defineVerb({
       const tenant = await requireTenant(trx, endpoint.tenant_id);
       const { units, billingType } = input;
       const placed = await placeNewOrder(trx, ctx, { tenant, served, template, units, billingType });
-      await checkWallet(trx, tenant, priceOf(ctx.catalog, template.id).hourlyPriceMicros * BigInt(units));
+      await checkWallet(trx, tenant, ctx.now());
       await audit(trx, ctx, {
         verb: 'order.new',
         subject: placed.order.id,

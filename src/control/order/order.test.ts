@@ -52,8 +52,24 @@ describe('new', () => {
     const { manager } = await control.tenant('4');
     await control.endpoint(manager);
     const order = (input: object) => control.call(orderNew, manager, { endpointId: 'chat', units: 2, ...input });
-    expect(await refusal(order({}))).toMatchObject({ code: 'payment_required', details: { missing: '3.200000' } });
+    expect(await refusal(order({}))).toMatchObject({ code: 'payment_required', details: { missing: '6.800000' } });
     expect((await refusal(order({ billingType: 'prepaid' }))).code).toBe('unsupported_feature');
+  });
+
+  test('money that is used already, and units that are bought already, pay for no others', async () => {
+    const control = await testControl();
+    const { manager } = await control.tenant('10.80');
+    await control.endpoint(manager);
+    await control.provisioned();
+    const order = (units: number) => control.call(orderNew, manager, { endpointId: 'chat', units });
+    expect((await refusal(order(3))).code).toBe('payment_required');
+    control.nowMs += 1_000;
+    expect(await refusal(order(2))).toMatchObject({
+      code: 'payment_required',
+      details: { needed: '10.800000', available: '10.799000', missing: '0.001000' },
+    });
+    expect(await order(1)).toMatchObject({ order: { state: 'provisioning' } });
+    expect((await refusal(order(1))).code).toBe('payment_required');
   });
 });
 
@@ -99,6 +115,17 @@ describe('resize', () => {
       billedUnitSeconds: 120,
       charge: { amount: '0.120000', currency: 'CNY' },
     });
+  });
+
+  test('down with a clock that was set back falls at the start of billing, not before', async () => {
+    const { control, manager, groupId } = await activeGroup(3);
+    const { billedFromMs } = await control.call(groupShow, OPERATOR, { groupId });
+    await control.store.db
+      .updateTable('instance_groups')
+      .set({ billed_from_ms: billedFromMs! + 60_000 })
+      .execute();
+    await control.call(orderResize, manager, { groupId, units: 1 });
+    expect((await segments(control)).at(-1)).toMatchObject({ from_ms: billedFromMs! + 60_000, units: 1 });
   });
 
   test('the same number, a foreign state, no money and no room are refused', async () => {

@@ -3,6 +3,8 @@ import { formatMicros, parseMicros } from '../../core/commerce/money.ts';
 import { CubitError } from '../../core/errors.ts';
 import { balanceMicros } from '../../store/ledger.ts';
 import type { Row } from '../../store/schema.ts';
+import { unbilled } from '../billing/schemas.ts';
+import { segmentsOf } from '../group/schemas.ts';
 import { LIVE_GROUP_STATES } from '../internal.ts';
 import { replicasById, specsOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
@@ -51,17 +53,38 @@ export function priceOf(catalog: Ctx['catalog'], templateId: string): Price {
   return { hourlyPriceMicros: parseMicros(price.hourly), version };
 }
 
-/** The wallet has to hold one hour of the units that are added. Throws `payment_required` with what is missing. */
-export async function checkWallet(trx: Trx, tenant: Row<'tenants'>, hourMicros: bigint): Promise<void> {
+/**
+ * The wallet has to hold one hour of all units that the tenant has or is being given, beyond what was used but not
+ * billed yet. Called when the order's rows are written: what it throws undoes them. Throws `payment_required` with what
+ * is missing.
+ */
+export async function checkWallet(trx: Trx, tenant: Row<'tenants'>, nowMs: number): Promise<void> {
+  const hourMicros = await hourOfAllUnits(trx, tenant.id);
+  const { totalMicros } = await unbilled(trx, tenant, nowMs);
+  const freeMicros = (await balanceMicros(trx, tenant.id)) - totalMicros;
+  if (freeMicros >= hourMicros) return;
   const { currency } = tenant;
-  const balance = await balanceMicros(trx, tenant.id);
-  if (balance >= hourMicros) return;
-  const [needed, held, missing] = [hourMicros, balance, hourMicros - balance].map(formatMicros);
+  const [needed, available, missing] = [hourMicros, freeMicros, hourMicros - freeMicros].map(formatMicros);
   throw new CubitError(
     'payment_required',
-    `One hour of these units costs ${needed} ${currency} and the wallet has ${held}: top up ${missing} ${currency} or more.`,
-    { details: { needed, balance: held, missing, currency } },
+    `One hour of your units, these included, costs ${needed} ${currency} and the wallet has ${available} available: top up ${missing} ${currency} or more.`,
+    { details: { needed, available, missing, currency } },
   );
+}
+
+async function hourOfAllUnits(trx: Trx, tenantId: string): Promise<bigint> {
+  const groups = await trx
+    .selectFrom('instance_groups')
+    .select(['id', 'units'])
+    .where('tenant_id', '=', tenantId)
+    .where('state', 'in', LIVE_GROUP_STATES)
+    .execute();
+  const segments = await segmentsOf(
+    trx,
+    groups.map((group) => group.id),
+  );
+  const hours = groups.map(({ id, units }) => BigInt(units) * (segments.get(id)?.at(-1)?.hourly_price_micros ?? 0n));
+  return hours.reduce((sum, hour) => sum + hour, 0n);
 }
 
 /** Throws `capacity_exhausted` with what limits it. Units that are sold but not started yet count as taken. */

@@ -44,11 +44,11 @@ export const orderResize = defineVerb({
 /** A purchase: checked like one. The group serves with the units it has until the provisioner has the new ones ready. */
 async function grow(trx: Trx, ctx: Ctx, before: Row<'instance_groups'>, units: number) {
   groupAfter(before.state, 'resize');
-  const added = units - before.units;
-  const price = priceOf(ctx.catalog, before.template_id);
-  await checkCapacity(trx, ctx.fleet, before.template_id, added);
-  await checkWallet(trx, await requireTenant(trx, before.tenant_id), price.hourlyPriceMicros * BigInt(added));
-  return moveGroup(trx, before, ['resize'], { units });
+  priceOf(ctx.catalog, before.template_id);
+  await checkCapacity(trx, ctx.fleet, before.template_id, units - before.units);
+  const group = await moveGroup(trx, before, ['resize'], { units });
+  await checkWallet(trx, await requireTenant(trx, before.tenant_id), ctx.now());
+  return group;
 }
 
 /** Billing falls now, at the price the group has; the provisioner drains the units beyond the new number. */
@@ -57,7 +57,7 @@ async function shrink(trx: Trx, ctx: Ctx, before: Row<'instance_groups'>, units:
   const latest = await latestSegment(trx, before.id);
   await insertSegment(trx, ctx, {
     groupId: before.id,
-    fromMs: await billingMoment(trx, { id: group.id, tenantId: group.tenant_id }, ctx.now()),
+    fromMs: await billingMoment(trx, group, ctx.now()),
     units,
     price: { hourlyPriceMicros: latest.hourly_price_micros, version: latest.price_version },
   });

@@ -12,7 +12,7 @@ type Deps = Pick<ProvisionerDeps, 'db' | 'catalog' | 'now' | 'newId' | 'changed'
 /** All units are ready: the order is active, and from this instant its units are billed. */
 export async function succeedOrder(deps: Deps, group: Row<'instance_groups'>): Promise<void> {
   await settle(deps, group, async (trx, order) => {
-    const atMs = await billingMoment(trx, { id: group.id, tenantId: group.tenant_id }, deps.now());
+    const atMs = await billingMoment(trx, group, deps.now());
     await moveOrder(trx, order, 'succeed', { nowMs: atMs });
     if (group.state === 'provisioning') {
       await moveGroup(trx, group, ['ready'], { billed_from_ms: atMs });

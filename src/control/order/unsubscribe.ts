@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
-import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
 import { requireGroup, scopeOf } from '../internal.ts';
 import { Id } from '../schemas.ts';
@@ -19,7 +18,10 @@ export const orderUnsubscribe = defineVerb({
   async run({ ctx, input }) {
     const answer = await ctx.transaction(async (trx) => {
       const before = await requireGroup(trx, scopeOf(ctx), input.groupId);
-      const group = await moveGroup(trx, before, ['unsubscribe'], { ended_at_ms: await endMs(trx, before, ctx.now()) });
+      // A group that was never billed ends now; any other where its bills allow.
+      const nowMs = ctx.now();
+      const endedAtMs = before.billed_from_ms === null ? nowMs : await billingMoment(trx, before, nowMs);
+      const group = await moveGroup(trx, before, ['unsubscribe'], { ended_at_ms: endedAtMs });
       await cancelPendingOrders(trx, ctx, group.id);
       const order = await insertOrder(trx, ctx, group, { kind: 'unsubscribe', units: 0, done: true });
       await audit(trx, ctx, {
@@ -34,12 +36,6 @@ export const orderUnsubscribe = defineVerb({
     return answer;
   },
 });
-
-/** A group that was never billed ends now; any other where its bills allow. */
-async function endMs(trx: Trx, group: Row<'instance_groups'>, nowMs: number): Promise<number> {
-  if (group.billed_from_ms === null) return nowMs;
-  return Math.max(group.billed_from_ms, await billingMoment(trx, { id: group.id, tenantId: group.tenant_id }, nowMs));
-}
 
 /** A group that ends before its units were ready needs them no more; nothing was billed for them. */
 async function cancelPendingOrders(trx: Trx, ctx: Ctx, groupId: string): Promise<void> {

@@ -31,21 +31,24 @@ export const replicaList = defineVerb({
   route: { method: 'GET', path: '/replicas' },
   input: z.strictObject({ tenantId: TenantFilter, endpointId: Id.optional(), state: State.optional() }),
   output: pageOf(Replica),
-  columns: ['replicaId', 'endpointId', 'templateId', 'state', 'restarts', 'failure'],
+  columns: ['replicaId', 'endpointId', 'state', 'restarts', 'failure'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const endpoint = input.endpointId === undefined ? null : await requireEndpoint(ctx.db, scope, input.endpointId);
+    const running = ctx.fleet.list().filter(({ state }) => input.state === undefined || state === input.state);
+    if (running.length === 0) return { items: [], nextCursor: null };
+    const servedModelIds = [...new Set(running.map((replica) => replica.servedModelId))];
     const served = await ctx.db
       .selectFrom('served_models')
       .select(['id', 'tenant_id', 'endpoint_id'])
+      .where('id', 'in', servedModelIds)
       .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
       .$if(endpoint !== null, (query) => query.where('endpoint_id', '=', endpoint?.id ?? ''))
       .execute();
     const owners = new Map(served.map((row) => [row.id, row]));
-    const items = ctx.fleet.list().flatMap((replica) => {
+    const items = running.flatMap((replica) => {
       const owner = owners.get(replica.servedModelId);
-      if (owner === undefined || (input.state !== undefined && replica.state !== input.state)) return [];
-      return [replicaView(replica, owner, ctx.actor.kind === 'operator')];
+      return owner === undefined ? [] : [replicaView(replica, owner, ctx.actor.kind === 'operator')];
     });
     return { items: items.sort((a, b) => (a.replicaId < b.replicaId ? -1 : 1)), nextCursor: null };
   },

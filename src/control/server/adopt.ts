@@ -3,7 +3,7 @@ import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import { invalidField } from '../input.ts';
 import { Id } from '../schemas.ts';
-import { defineVerb } from '../verb.ts';
+import { type Ctx, defineVerb, type ProbeServer } from '../verb.ts';
 import { Server, serverView } from './schemas.ts';
 
 export const serverAdopt = defineVerb({
@@ -22,13 +22,9 @@ export const serverAdopt = defineVerb({
     if (!ctx.catalog.templates.has(input.templateId)) {
       throw invalidField('templateId', `there is no template ${input.templateId}`);
     }
-    const url = input.url.replace(/\/+$/, '');
+    const url = baseOf(input.url);
     const apiKey = input.apiKey ?? null;
-    const found = await ctx.probe({ url, apiKey });
-    if (!found.ok) {
-      const reason = found.reason ?? 'it reports that it is not healthy';
-      throw new CubitError('engine_unavailable', `${url} cannot be adopted: ${reason}.`, { details: { url } });
-    }
+    const found = await ask(ctx, url, apiKey);
     const model = chooseModel(found.models, input.model);
     const answer = await ctx.transaction(async (trx) => {
       const twin = await trx
@@ -66,6 +62,27 @@ export const serverAdopt = defineVerb({
     return answer;
   },
 });
+
+/** One spelling for each server, so that none is adopted twice: `/v1` is what is meant without a path. */
+function baseOf(text: string): string {
+  const { origin, pathname, username, password, search, hash } = new URL(text);
+  if (username !== '' || password !== '') throw invalidField('url', 'without user and password; the key is apiKey');
+  if (search !== '' || hash !== '') throw invalidField('url', 'the base of the API, without ? and #');
+  return origin + pathname.replace(/\/+$/, '').replace(/^\/v1$/, '');
+}
+
+/** What the server says it is. The reason why it cannot be adopted is for the operator, so it is told whole. */
+async function ask(ctx: Ctx, url: string, apiKey: string | null): Promise<Awaited<ReturnType<ProbeServer>>> {
+  const found = await ctx.probe({ url, apiKey }).catch((error: unknown) => {
+    if (!(error instanceof CubitError)) throw error;
+    const { message, cause } = error;
+    const why = cause instanceof Error && cause.message !== '' ? ` (${cause.message.slice(0, 200)})` : '';
+    throw new CubitError(error.code, `${url} cannot be adopted: ${message}${why}`, { details: { url }, cause });
+  });
+  if (found.ok) return found;
+  const reason = found.reason ?? 'it reports that it is not healthy';
+  throw new CubitError('engine_unavailable', `${url} cannot be adopted: ${reason}.`, { details: { url } });
+}
 
 function chooseModel(served: readonly string[], asked: string | undefined): string {
   const only = served.length === 1 ? served[0] : undefined;

@@ -15,7 +15,7 @@ export const serverList = defineVerb({
     ...PageInput,
   }),
   output: pageOf(Server),
-  columns: ['serverId', 'templateId', 'url', 'model', 'dialect'],
+  columns: ['serverId', 'templateId', 'dialect', 'url', 'model'],
   async run({ ctx, input }) {
     const { templateId } = input;
     const rows = await ctx.db

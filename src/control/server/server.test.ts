@@ -29,7 +29,9 @@ describe('adopt', () => {
     const audits = await control.store.db.selectFrom('audit').selectAll().execute();
     expect(JSON.stringify(audits)).not.toContain('secret');
     expect(await adoptedServers(control.store.db)).toMatchObject([{ template_id: 'alpha-local', api_key: 'secret' }]);
-    expect((await refusal(control.call(serverAdopt, OPERATOR, input))).code).toBe('conflict');
+    for (const url of [input.url, 'http://10.0.0.5:8000/v1/', 'HTTP://10.0.0.5:8000']) {
+      expect((await refusal(control.call(serverAdopt, OPERATOR, { ...input, url }))).code, url).toBe('conflict');
+    }
   });
 
   test('a server of several models needs to be told which', async () => {
@@ -48,6 +50,8 @@ describe('adopt', () => {
     ['an unknown template', { ...input, templateId: 'x' }, 'templateId'],
     ['no URL', { ...input, url: '10.0.0.5' }, 'url'],
     ['another protocol', { ...input, url: 'file:///etc/passwd' }, 'url'],
+    ['a password that lists would show', { ...input, url: 'http://user:secret@10.0.0.5:8000' }, 'url'],
+    ['a URL that goes on', { ...input, url: 'http://10.0.0.5:8000/v1?x=1' }, 'url'],
   ])('%s is refused before anything is asked', async (_case, bad, field) => {
     const control = await testControl();
     control.probe = () => Promise.reject(new Error('asked'));
@@ -61,8 +65,11 @@ describe('adopt', () => {
     const unwell = await refusal(control.call(serverAdopt, OPERATOR, input));
     expect(unwell.code).toBe('engine_unavailable');
     expect(unwell.message).toContain('it is loading');
-    control.probe = () => Promise.reject(new CubitError('engine_unavailable', 'Nothing answers.'));
-    expect((await refusal(control.call(serverAdopt, OPERATOR, input))).message).toBe('Nothing answers.');
+    const cause = new Error('connect ECONNREFUSED 10.0.0.5:8000');
+    control.probe = () => Promise.reject(new CubitError('engine_unavailable', 'It cannot be reached.', { cause }));
+    const silent = await refusal(control.call(serverAdopt, OPERATOR, input));
+    expect(silent).toMatchObject({ code: 'engine_unavailable', details: { url: 'http://10.0.0.5:8000' } });
+    expect(silent.message).toMatch(/^http:\/\/10\.0\.0\.5:8000 .*cannot be reached\. \(connect ECONNREFUSED/);
     expect(await adoptedServers(control.store.db)).toEqual([]);
   });
 });

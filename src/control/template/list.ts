@@ -12,7 +12,7 @@ export const templateList = defineVerb({
   route: { method: 'GET', path: '/templates' },
   input: z.strictObject({ modelId: Id.optional() }),
   output: pageOf(TemplateDetail),
-  columns: ['id', 'modelId', 'name', 'kind', 'price.hourly', 'price.currency', 'capacity.freeUnits'],
+  columns: ['id', 'kind', 'price.hourly', 'price.currency', 'capacity.freeUnits', 'name'],
   async run({ ctx, input }) {
     const items = [...ctx.catalog.templates.values()]
       .filter((template) => input.modelId === undefined || template.modelId === input.modelId)

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { Name } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Tenant, tenantView } from './schemas.ts';
 
@@ -8,13 +9,15 @@ export const tenantList = defineVerb({
   summary: 'All tenants, newest first.',
   access: 'operator',
   route: { method: 'GET', path: '/tenants' },
-  input: z.strictObject(PageInput),
+  input: z.strictObject({ name: Name.optional().describe('Only tenants of this name'), ...PageInput }),
   output: pageOf(Tenant),
   columns: ['tenantId', 'name', 'zone', 'currency'],
   async run({ ctx, input }) {
+    const { name } = input;
     const rows = await ctx.db
       .selectFrom('tenants')
       .selectAll()
+      .$if(name !== undefined, (query) => query.where('name', '=', name ?? ''))
       .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
       .orderBy('created_at_ms', 'desc')
       .orderBy('id', 'desc')

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { OUTCOMES } from '../../core/serving/outcome.ts';
 import { receiptOf } from '../../store/receipts.ts';
-import { scopeOf } from '../internal.ts';
+import { endpointIdOf, scopeOf } from '../internal.ts';
 import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
 import { Count, EpochMs, Id, TenantFilter } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
@@ -37,15 +37,16 @@ export const usageList = defineVerb({
   route: { method: 'GET', path: '/usage/receipts' },
   input: z.strictObject({
     tenantId: TenantFilter,
-    endpointId: Id.optional().describe('Only this endpoint'),
+    endpointId: Id.optional().describe('Only this endpoint, by id or name'),
     outcome: z.enum(OUTCOMES).optional().describe('Only requests that ended like this'),
     ...PageInput,
   }),
   output: pageOf(ReceiptView),
-  columns: ['requestId', 'endpointId', 'outcome', 'promptTokens', 'outputTokens', 'ttftMs', 'tpotMs', 'receivedAtMs'],
+  columns: ['receivedAtMs', 'requestId', 'outcome', 'promptTokens', 'outputTokens', 'ttftMs', 'tpotMs'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
-    const { endpointId, outcome } = input;
+    const { outcome } = input;
+    const endpointId = await endpointIdOf(ctx.db, scope, input.endpointId);
     const rows = await ctx.db
       .selectFrom('receipts')
       .selectAll()

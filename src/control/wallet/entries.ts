@@ -20,7 +20,7 @@ export const walletEntries = defineVerb({
   route: { method: 'GET', path: '/wallet/entries' },
   input: z.strictObject({ tenantId: TenantId, ...PageInput }),
   output: pageOf(WalletEntry),
-  columns: ['transactionId', 'kind', 'amount', 'memo', 'bookedAtMs'],
+  columns: ['transactionId', 'kind', 'amount', 'bookedAtMs', 'memo'],
   async run({ ctx, input }) {
     const { id: tenantId, currency } = await requireTenant(ctx.db, tenantOf(ctx, input));
     const rows = await ctx.db

@@ -99,6 +99,7 @@ export class StreamedAnswer implements GenerationEvents {
 
 function engineError(error: unknown): CubitError {
   if (error instanceof CubitError) return error;
+  console.error(error instanceof Error ? error.stack : error);
   return new CubitError('engine_failed', 'The engine failed while it worked on this request.', {
     cause: toCubitError(error),
   });

@@ -23,6 +23,9 @@ export interface ModelOptions {
   readonly log: (line: string) => void;
 }
 
+/** The longest token of today's vocabularies is a run of 128 spaces. */
+const CHARS_PER_TOKEN_MAX = 128;
+
 /** The loaded weights with their tokenizer, chat template, and the context that the sequences live in. */
 export class LoadedModel {
   readonly model: LlamaModel;
@@ -72,11 +75,16 @@ export class LoadedModel {
       contextSize: this.contextTokens,
       batchSize: this.contextTokens,
     });
-    const context = await this.#embedding;
+    const context = await this.#embedding.catch((error: unknown) => {
+      this.#embedding = null; // the next call tries again
+      throw error;
+    });
     return (await context.getEmbeddingFor([...tokens])).vector;
   }
 
   #chatTokens(messages: readonly ChatMessage[]): Token[] {
+    if (messages.length >= this.contextTokens) throw this.#farTooLong(`${messages.length} messages`);
+    this.#refuseHopeless(messages.reduce((sum, message) => sum + message.content.length, 0));
     if (this.#renderChat === null) {
       throw new CubitError('unsupported_feature', 'This model has no chat template. Use /v1/completions.', {
         details: { param: 'messages' },
@@ -93,9 +101,23 @@ export class LoadedModel {
       }
       return input as Token[];
     }
+    this.#refuseHopeless(input.length);
     const tokens = this.model.tokenize(input, true);
     const { bos, shouldPrependBosToken } = this.model.tokens;
     return shouldPrependBosToken && bos !== null && tokens[0] !== bos ? [bos, ...tokens] : tokens;
+  }
+
+  /** The template and the tokenizer hold up every stream of this process: what cannot fit is refused before them. */
+  #refuseHopeless(chars: number): void {
+    if (chars > this.contextTokens * CHARS_PER_TOKEN_MAX) throw this.#farTooLong(`${chars} characters`);
+  }
+
+  #farTooLong(size: string): CubitError {
+    return new CubitError(
+      'context_length_exceeded',
+      `The prompt has ${size}, far more than this model takes in its context of ${this.contextTokens} tokens. Shorten it.`,
+      { details: { param: 'messages', contextTokens: this.contextTokens } },
+    );
   }
 
   #fitting(tokens: Token[]): Token[] {

@@ -21,12 +21,16 @@ interface EnsureWeightsOptions {
 
 /** The user's cache, shared by every clone of this repository. */
 export function defaultCacheDir(env: NodeJS.ProcessEnv = process.env): string {
-  return join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'cubit');
+  return join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'cubit');
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const STALL_TIMEOUT_MS = 60_000;
 const PIP_TIMEOUT_MS = 600_000;
+const URL_TIMEOUT_MS = 30 * 60_000;
+const SCRATCH = '.fetch-';
+/** No fetch under way leaves its folder untouched for that long. */
+const LEFTOVER_MS = 2 * URL_TIMEOUT_MS;
 
 /**
  * The path of verified weights: from the cache, or fetched from the first source that delivers the very file (size and
@@ -39,8 +43,9 @@ export async function ensureWeights(weights: Weights, options: EnsureWeightsOpti
   const tried: string[] = [];
   const scratch = await asDiskFault(folder, async () => {
     await mkdir(folder, { recursive: true });
+    await clearLeftovers(folder);
     await needSpace(folder, weights.bytes);
-    return mkdtemp(join(folder, '.fetch-'));
+    return mkdtemp(join(folder, SCRATCH));
   });
   try {
     for (const source of weights.sources) {
@@ -90,6 +95,16 @@ async function faultOf(path: string, weights: Weights): Promise<string | null> {
   return digest === weights.sha256 ? null : `has SHA-256 ${digest}, not ${weights.sha256}`;
 }
 
+/** Half files of starts that were killed. */
+async function clearLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(SCRATCH)) continue;
+    const info = await stat(join(folder, name)).catch(() => null);
+    if (info === null || Date.now() - info.mtimeMs < LEFTOVER_MS) continue;
+    await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
 async function needSpace(folder: string, bytes: number): Promise<void> {
   const disk = await statfs(folder);
   const freeBytes = disk.bavail * disk.bsize;
@@ -105,6 +120,8 @@ async function needSpace(folder: string, bytes: number): Promise<void> {
 
 const mebibytes = (bytes: number) => Math.ceil(bytes / 2 ** 20);
 
+const UNWRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'EEXIST', 'ENOTDIR']);
+
 async function asDiskFault<T>(folder: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -115,7 +132,7 @@ async function asDiskFault<T>(folder: string, work: () => Promise<T>): Promise<T
         cause: error,
       });
     }
-    if (code === 'EACCES' || code === 'EROFS') {
+    if (code !== undefined && UNWRITABLE.has(code)) {
       throw new CubitError('config_invalid', `${folder} cannot be written: set XDG_CACHE_HOME to a folder that can.`, {
         cause: error,
       });
@@ -135,7 +152,7 @@ async function fetchUrl(
     const reply = await request(location, {
       headersTimeout: CONNECT_TIMEOUT_MS,
       bodyTimeout: STALL_TIMEOUT_MS,
-      signal: AbortSignal.timeout(30 * 60_000),
+      signal: AbortSignal.timeout(URL_TIMEOUT_MS),
     });
     const next = reply.headers['location'];
     if (reply.statusCode >= 300 && reply.statusCode < 400 && typeof next === 'string') {

@@ -40,7 +40,9 @@ export function errorEvent(body: object): string {
 export function answerJson(head: AnswerHead, text: string, finish: FinishReason, usage: TokenUsage) {
   const common = { index: 0, finish_reason: finish, logprobs: null };
   const choices =
-    head.kind === 'chat' ? [{ ...common, message: { role: 'assistant', content: text } }] : [{ ...common, text }];
+    head.kind === 'chat'
+      ? [{ ...common, message: { role: 'assistant', content: text, refusal: null } }]
+      : [{ ...common, text }];
   return { ...envelope(head, ''), choices, usage: usageJson(usage) };
 }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { rmdirSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { CubitError } from '../../core/errors.ts';
 import { loadModel } from './model.ts';
 import { parseWorkerOptions, type WorkerOptions } from './options.ts';
@@ -13,6 +14,8 @@ import { WorkerServer } from './server.ts';
  */
 const EXIT_FAILED = 1;
 const EXIT_NATIVE = 70;
+
+let parentLost = false;
 
 async function main(): Promise<void> {
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, failNatively);
@@ -48,7 +51,7 @@ async function main(): Promise<void> {
 async function listen(server: WorkerServer, options: WorkerOptions): Promise<void> {
   const { listen } = options;
   if ('socketPath' in listen) {
-    process.on('exit', () => rmSync(listen.socketPath, { force: true }));
+    process.on('exit', () => removeSocket(listen.socketPath));
     server.http.listen(listen.socketPath);
   } else server.http.listen(listen.port, listen.host);
   await once(server.http, 'listening');
@@ -60,9 +63,24 @@ async function listen(server: WorkerServer, options: WorkerOptions): Promise<voi
   say({ event: 'listening', url });
 }
 
+/** A parent that was killed leaves the sockets' folder behind: the last of its workers takes it along. */
+function removeSocket(socketPath: string): void {
+  rmSync(socketPath, { force: true });
+  if (!parentLost) return;
+  try {
+    rmdirSync(dirname(socketPath));
+  } catch {
+    // Another worker's socket is in it still.
+  }
+}
+
 /** The parent's channel closes when it dies, however it dies: nobody is left to stop this process, so it stops itself. */
 function stopWithParent(): void {
-  if (process.connected) process.on('disconnect', () => process.exit(0));
+  if (!process.connected) return;
+  process.on('disconnect', () => {
+    parentLost = true;
+    process.exit(0);
+  });
 }
 
 function say(line: object): void {

@@ -15,13 +15,13 @@ export interface Timeouts {
   readonly connectMs: number;
   /** Until response headers: without a stream that is the whole answer. */
   readonly headersMs: number;
-  /** Between two pieces of an answer: catches an engine that died silently. */
+  /** Between two pieces of an answer: catches an engine that died silently. Some send headers long before the first token. */
   readonly chunkMs: number;
   /** A whole call of health, metrics or tokenizer. */
   readonly probeMs: number;
 }
 
-export const TIMEOUTS: Timeouts = { connectMs: 5_000, headersMs: 600_000, chunkMs: 60_000, probeMs: 10_000 };
+export const TIMEOUTS: Timeouts = { connectMs: 5_000, headersMs: 600_000, chunkMs: 120_000, probeMs: 10_000 };
 
 const CONNECTIONS_MAX = 1024;
 const PROBE_BYTES_MAX = 4 * 1024 * 1024;
@@ -68,14 +68,18 @@ export class HttpClient {
     });
   }
 
-  /** Posts JSON and resolves when response headers are in. The caller reads the body or destroys it. */
+  /**
+   * Posts JSON and resolves when response headers are in. The caller reads the body or destroys it. Throws
+   * `invalid_request` for a body that no JSON can be made of.
+   */
   async post(path: string, body: object, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    const text = textOf(body);
     try {
       return await this.#pool.request({
         method: 'POST',
         path,
         headers: { ...this.#authorization(), ...headers, 'content-type': 'application/json' },
-        body: JSON.stringify(body),
+        body: text,
         signal,
       });
     } catch (error) {
@@ -112,6 +116,15 @@ export class HttpClient {
   #authorization(): Record<string, string> {
     const { apiKey } = this.transport;
     return apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
+  }
+}
+
+/** JSON.parse takes any depth of nesting; JSON.stringify recurses and takes some thousands. */
+function textOf(body: object): string {
+  try {
+    return JSON.stringify(body);
+  } catch (error) {
+    throw new CubitError('invalid_request', 'The request is nested too deeply.', { cause: error });
   }
 }
 

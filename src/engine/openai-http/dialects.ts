@@ -104,7 +104,7 @@ export const DIALECTS: Readonly<Record<EngineDialect, Dialect>> = {
   generic: { fields: new Set(), salt: null, healthPath: null, metrics: null },
 };
 
-/** Request fields beyond OpenAI's that servers of this dialect understand; the gateway drops others. */
+/** Request fields beyond OpenAI's that servers of this dialect understand; the gateway refuses others by name. */
 export function knownFields(dialect: EngineDialect): ReadonlySet<string> {
   return DIALECTS[dialect].fields;
 }

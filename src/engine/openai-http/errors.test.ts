@@ -26,6 +26,14 @@ describe('upstreamError', () => {
     expect(upstreamError(401, JSON.stringify({ error: { message: 'key sk-secret' } })).message).not.toContain('secret');
   });
 
+  it('gives the log a status and a code, and nothing that may quote the prompt', () => {
+    for (const status of [400, 401, 500]) {
+      const { cause } = upstreamError(status, JSON.stringify({ error: { message: 'near "my prompt"', type: 'oops' } }));
+      expect(String(cause)).toBe(`Error: upstream answered ${status} oops`);
+    }
+    expect(String(upstreamError(500, 'Traceback: my prompt').cause)).toBe('Error: upstream answered 500');
+  });
+
   it('reads answers that are no JSON', () => {
     expect(upstreamError(400, '<html>').code).toBe('invalid_request');
     expect(upstreamError(502, '<html>').code).toBe('engine_failed');

@@ -30,10 +30,13 @@ export function transportError(error: unknown, signal: AbortSignal): CubitError 
   return new CubitError('engine_failed', 'The connection to the engine broke.', { cause: error });
 }
 
-/** A server's error answer. What the client got wrong keeps the server's own words; the rest does not leave the house. */
+/**
+ * A server's error answer. What the client got wrong keeps the server's own words, for the client; the log gets status and
+ * code only, since servers quote the prompt. Their own log has the rest under the same request id.
+ */
 export function upstreamError(status: number, text: string): CubitError {
   const upstream = readError(text);
-  const cause = new Error(`upstream answered ${status}: ${text.slice(0, 1000)}`);
+  const cause = new Error(`upstream answered ${status} ${upstream.code.slice(0, 64)}`.trim());
   if (status === 400 || status === 413 || status === 422) {
     const message = upstream.message ?? 'The engine refuses this request.';
     const details = upstream.param === null ? {} : { param: upstream.param };

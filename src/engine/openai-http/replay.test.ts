@@ -43,6 +43,15 @@ async function readAll(bytes: AsyncIterable<Uint8Array>): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+it('refuses what no JSON can be made of, without asking the server', async () => {
+  const nested: unknown = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
+  const own = connect('http://127.0.0.1:9/v1');
+  await expect(own.send({ ...CHAT, body: { ...CHAT.body, nested } }, never)).rejects.toMatchObject({
+    code: 'invalid_request',
+    message: expect.stringContaining('nested'),
+  });
+});
+
 describe('openai-http over a recorded vLLM', () => {
   it('passes the stream through byte for byte, and asks as vLLM wants to be asked', async () => {
     const stream = await recorded('stream.txt');

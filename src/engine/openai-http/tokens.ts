@@ -50,8 +50,8 @@ async function askJson(client: HttpClient, path: string, body: object, signal: A
   try {
     const answer: unknown = JSON.parse(text);
     return typeof answer === 'object' && answer !== null ? (answer as Fields) : null;
-  } catch (error) {
-    throw new CubitError('engine_failed', "The engine's tokenizer did not answer with JSON.", { cause: error });
+  } catch {
+    throw new CubitError('engine_failed', "The engine's tokenizer did not answer with JSON.");
   }
 }
 

@@ -133,6 +133,8 @@ export class LocalFleet implements Fleet {
       worker,
       log: (line) => log({ replicaId: spec.replicaId, line }),
     });
+    // A worker that is killed leaves its socket behind.
+    void process.exited.then(() => rmSync(socketPath, { force: true }));
     return { process, address: { kind: 'llama', socketPath } };
   }
 

@@ -12,6 +12,7 @@ export interface Surroundings {
   /** A worker that is not ready by then is ended, which counts as a crash. */
   readonly startMsMax: number;
   readonly pollMs: number;
+  /** Epoch ms, for stamps only. */
   readonly now: () => number;
   readonly changed: () => void;
 }
@@ -27,6 +28,7 @@ const READY_POLL_FACTOR = 20;
 export class LocalReplica {
   readonly #spec: ReplicaSpec;
   readonly #around: Surroundings;
+  /** On a clock that never goes back, as all durations here. */
   readonly #crashesAtMs: number[] = [];
   #state: ReplicaState = 'starting';
   #address: EngineAddress | null = null;
@@ -68,7 +70,15 @@ export class LocalReplica {
   }
 
   #launch(): void {
-    const { process, address } = this.#around.spawn();
+    let worker: ReturnType<Surroundings['spawn']>;
+    try {
+      worker = this.#around.spawn();
+    } catch (error) {
+      // The machine is out of memory, processes or descriptors: a crash like any other.
+      this.#crashed(`The worker could not be started: ${error instanceof Error ? error.message : String(error)}`);
+      return;
+    }
+    const { process, address } = worker;
     this.#process = process;
     this.#engine = this.#around.connect(address);
     void process.exited.then(({ reason }) => this.#exited(process, reason));
@@ -77,15 +87,15 @@ export class LocalReplica {
 
   /** Asks for health until the process is gone: often while it starts, seldom once it is ready. */
   async #watch(process: WorkerProcess, engine: Engine, address: EngineAddress): Promise<void> {
-    const { pollMs, startMsMax, now } = this.#around;
-    const startedAtMs = now();
+    const { pollMs, startMsMax } = this.#around;
+    const startedAtMs = performance.now();
     let missed = 0;
     while (this.#process === process) {
       const { ok } = await engine.health(AbortSignal.timeout(pollMs * READY_POLL_FACTOR)).catch(() => ({ ok: false }));
       if (this.#process !== process) return;
       missed = ok ? 0 : missed + 1;
       if (ok && this.#state === 'starting') this.#becomeReady(address);
-      const late = this.#state === 'starting' && now() - startedAtMs > startMsMax;
+      const late = this.#state === 'starting' && performance.now() - startedAtMs > startMsMax;
       if (late || (this.#state === 'ready' && missed >= MISSED_CHECKS_MAX)) process.kill('SIGKILL');
       await this.#pause(this.#state === 'starting' ? pollMs : pollMs * READY_POLL_FACTOR);
     }
@@ -102,8 +112,11 @@ export class LocalReplica {
     this.#process = null;
     void this.#engine?.close();
     this.#engine = null;
-    if (this.#stopping !== null) return;
-    const nowMs = this.#around.now();
+    if (this.#stopping === null) this.#crashed(reason);
+  }
+
+  #crashed(reason: string): void {
+    const nowMs = performance.now();
     this.#crashesAtMs.push(nowMs);
     if (this.#crashesAtMs.length > this.#around.restart.crashesMax + 1) this.#crashesAtMs.shift();
     this.#failure = reason;

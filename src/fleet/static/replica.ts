@@ -12,6 +12,12 @@ export interface Surroundings {
 }
 
 /**
+ * A ready server that misses this many checks in a row is taken out. One slow answer of a busy server is no reason to:
+ * what it runs goes on, and what is sent to it meanwhile is tried on another.
+ */
+const MISSED_CHECKS_MAX = 3;
+
+/**
  * A replica on a server that somebody else runs: watched, never started or ended. Unhealthy shows as starting, taken
  * off the list as failed; both are ready again as soon as the server answers.
  */
@@ -24,6 +30,7 @@ export class StaticReplica {
   #connection: { readonly address: EngineAddress; readonly engine: Engine } | null = null;
   #readyAtMs: number | null = null;
   #restarts = 0;
+  #missed = 0;
   #failure: string | null = null;
   #timer: NodeJS.Timeout | null = null;
   #wake: (() => void) | null = null;
@@ -74,6 +81,8 @@ export class StaticReplica {
       reason: 'it does not answer',
     }));
     if (this.#stopping !== null) return;
+    this.#missed = health.ok ? 0 : this.#missed + 1;
+    if (this.#state === 'ready' && this.#missed > 0 && this.#missed < MISSED_CHECKS_MAX) return;
     this.#show(health.ok ? 'ready' : 'starting', health.ok ? null : `Server ${this.serverId}: ${health.reason}`);
   }
 
@@ -115,10 +124,10 @@ export class StaticReplica {
 
   /** Waits until the server itself says that nothing runs; one that publishes no figures gets the whole time. */
   async #drain(drainMs: number): Promise<void> {
-    const deadlineMs = this.#around.now() + drainMs;
+    const deadlineMs = performance.now() + drainMs;
     let running = true;
-    while (running && this.#around.now() < deadlineMs) {
-      await this.#pause(Math.min(this.#around.pollMs, deadlineMs - this.#around.now()));
+    while (running && performance.now() < deadlineMs) {
+      await this.#pause(Math.min(this.#around.pollMs, deadlineMs - performance.now()));
       running = (await this.#isRunning()) ?? true;
     }
   }

@@ -30,7 +30,7 @@ async function tenantTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('created_at_ms', 'bigint', required)
     .addColumn('revoked_at_ms', 'bigint')
     .execute();
-  await index(db, 'api_keys', ['tenant_id', 'id']);
+  await index(db, 'api_keys', ['tenant_id', 'created_at_ms', 'id']);
 }
 
 async function ledgerTables(db: Kysely<unknown>): Promise<void> {
@@ -97,7 +97,9 @@ async function groupTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('ended_at_ms', 'bigint')
     .execute();
   await index(db, 'instance_groups', ['tenant_id', 'billing_type', 'ended_at_ms', 'billed_from_ms']);
-  await index(db, 'instance_groups', ['endpoint_id']);
+  await index(db, 'instance_groups', ['tenant_id', 'created_at_ms', 'id']);
+  await index(db, 'instance_groups', ['created_at_ms', 'id']);
+  await index(db, 'instance_groups', ['endpoint_id', 'created_at_ms', 'id']);
   await index(db, 'instance_groups', ['state']);
   await table(db, 'group_segments')
     .addColumn('group_id', 'text', of('instance_groups.id'))
@@ -123,8 +125,9 @@ async function groupTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('succeeded_at_ms', 'bigint')
     .execute();
   await index(db, 'orders', ['tenant_id', 'created_at_ms', 'id']);
-  await index(db, 'orders', ['group_id']);
-  await index(db, 'orders', ['state']);
+  await index(db, 'orders', ['created_at_ms', 'id']);
+  await index(db, 'orders', ['endpoint_id', 'created_at_ms', 'id']);
+  await index(db, 'orders', ['group_id', 'created_at_ms', 'id']);
 }
 
 async function billTables(db: Kysely<unknown>): Promise<void> {
@@ -178,6 +181,7 @@ async function usageTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('tpot_ms', 'double precision')
     .execute();
   await index(db, 'receipts', ['tenant_id', 'received_at_ms', 'id']);
+  await index(db, 'receipts', ['tenant_id', 'outcome', 'received_at_ms', 'id']);
   await index(db, 'receipts', ['endpoint_id', 'received_at_ms', 'id']);
   await index(db, 'receipts', ['received_at_ms', 'id']);
 }
@@ -202,6 +206,7 @@ async function houseTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('created_at_ms', 'bigint', required)
     .addPrimaryKeyConstraint('idempotency_key', ['tenant_id', 'key'])
     .execute();
+  await index(db, 'idempotency', ['tenant_id', 'created_at_ms']);
   await table(db, 'audit')
     .addColumn('tenant_id', 'text')
     .addColumn('actor', 'text', required)
@@ -211,6 +216,8 @@ async function houseTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('at_ms', 'bigint', required)
     .execute();
   await index(db, 'audit', ['tenant_id', 'at_ms', 'id']);
+  await index(db, 'audit', ['at_ms', 'id']);
+  await index(db, 'audit', ['subject', 'at_ms', 'id']);
   await db.schema
     .createTable('facts')
     .addColumn('name', 'text', (column) => column.primaryKey())

@@ -1,0 +1,186 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { getRequestListener } from '@hono/node-server';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { OPERATOR_TOKEN, type TestControl, testControl } from '../control/fixture.ts';
+import { controlApp } from '../control/http.ts';
+import { verbs } from '../control/registry.ts';
+import { CubitError } from '../core/errors.ts';
+
+// The CLI as it is typed, against the control API without an engine.
+const program = fileURLToPath(new URL('./cubit.ts', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'cubit-cli-'));
+let control: TestControl;
+let server: Server;
+let url: string;
+
+beforeAll(async () => {
+  control = await testControl();
+  server = createServer(getRequestListener(controlApp(control.deps).fetch)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(async () => {
+  server.closeAllConnections();
+  server.close();
+  await control.store.close();
+  rmSync(folder, { recursive: true });
+});
+
+interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function cubit(args: readonly string[], options: { token?: string; stdout?: number } = {}): Promise<Result> {
+  const env = { ...process.env, CUBIT_URL: url, CUBIT_TOKEN: options.token ?? OPERATOR_TOKEN, CUBIT_DATA_DIR: folder };
+  const child = spawn(process.execPath, [program, ...args], {
+    env,
+    stdio: ['ignore', options.stdout ?? 'pipe', 'pipe'],
+  });
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.on('data', (chunk: Buffer) => {
+      texts[name] += chunk.toString();
+    });
+  }
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, ...texts };
+}
+
+const words = (line: string) => line.split(' ');
+
+describe('one tenant after the other', () => {
+  test('what can be done without saying the tenant while there is one, and what to say when there are several', async () => {
+    const none = await cubit(words('wallet show'));
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('cubit tenant create') });
+    expect(await cubit(words('tenant create acme'))).toMatchObject({ code: 0 });
+    expect(await cubit(words('wallet top-up --amount 100'))).toMatchObject({ code: 0 });
+    const made = await cubit([...words('--json endpoint create chat'), '--models', 'modelId=alpha,units=1']);
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(made.stdout)).toMatchObject({ name: 'chat', models: [{ modelId: 'alpha', units: 1 }] });
+    expect(await cubit(words('endpoint show chat'))).toMatchObject({ code: 0 });
+    expect(await cubit(words('tenant show acme'))).toMatchObject({ code: 0 });
+
+    expect(await cubit(words('tenant create globex'))).toMatchObject({ code: 0 });
+    for (const line of [
+      'wallet show',
+      'wallet top-up --amount 1',
+      'key create mine',
+      'endpoint show chat',
+      'bill preview',
+    ]) {
+      const asked = await cubit(words(line));
+      expect(asked, line).toMatchObject({ code: 2, stdout: '' });
+      expect(asked.stderr, line).toMatch(/^cubit: .*--tenant \(globex, acme\).*\n$/);
+    }
+    expect(await cubit(words('endpoint list'))).toMatchObject({ code: 0, stdout: expect.stringContaining('chat') });
+    const wallet = await cubit(words('wallet show --tenant acme'));
+    expect(wallet.stdout).toContain('balance: 100.000000 CNY');
+    expect(await cubit(words('wallet top-up --tenant globex --amount 2 --json'))).toMatchObject({ code: 0 });
+  });
+
+  test('a tenant’s own key', async () => {
+    const { managerKey } = await control.tenant();
+    const own = await cubit(words('wallet show'), { token: managerKey });
+    expect(own).toMatchObject({ code: 0, stdout: expect.stringContaining('1000.000000') });
+    const foreign = await cubit(words('wallet show --tenant acme'), { token: managerKey });
+    expect(foreign).toMatchObject({ code: 2, stderr: expect.stringContaining('leave --tenant out') });
+    expect(await cubit(words('tenant list'), { token: managerKey })).toMatchObject({ code: 1 });
+  });
+});
+
+describe('wrong input is one line that helps', () => {
+  test.each([
+    ['endpoint list x', 2, /too many arguments/],
+    ['endpoint create e --tenant acme', 2, /--models <value>/],
+    ['endpoint create e --tenant acme --models modelId=alpha,units=one', 2, /“one” is not a number/],
+    ['endpoint create e --tenant acme --models modelId=alpha,unit=1', 2, /no “unit”; there are modelId/],
+    ['endpoint create e --tenant acme --models modelId=delta,units=1', 2, /no model delta/],
+    ['endpoint create e --tenant acme --models modelId=alpha,units=9999', 1, /do not fit/],
+    ['endpoint create chat --tenant acme --models modelId=alpha,units=1', 1, /already/],
+    ['server list --removed maybe', 2, /yes or no/],
+    ['server list --limit many', 2, /not a number/],
+    ['group show ig-nope', 1, /no instance group ig-nope/],
+    ['wallet top-up --tenant nobody --amount 1', 1, /no tenant nobody/],
+    ['wallet top-up --tenant acme --amount 1e3', 2, /decimal number/],
+    ['completion tcsh', 2, /bash, zsh and fish/],
+  ])('%s', async (line, code, message) => {
+    const result = await cubit(words(line));
+    expect(result).toMatchObject({ code, stdout: '' });
+    const told = result.stderr.replace('(add --help for what there is)\n', '');
+    expect(told).toMatch(message);
+    expect(told.trim().split('\n')).toHaveLength(1);
+  });
+
+  test.each([
+    ['--json', 2],
+    ['--json nonsense', 2],
+    ['endpoint create --json', 2],
+    ['group show ig-nope --json', 1],
+    ['--json wallet show', 2],
+  ])('%s: with --json the error is JSON too', async (line, code) => {
+    const result = await cubit(words(line));
+    expect(result).toMatchObject({ code, stdout: '' });
+    expect(JSON.parse(result.stderr)).toEqual({
+      error: { code: expect.any(String), message: expect.stringMatching(/\w/), details: expect.any(Object) },
+    });
+  });
+});
+
+test('adopt tells of each URL, and exits 1 when one failed', async () => {
+  control.probe = async ({ url: asked }) => {
+    if (asked.includes('bad')) throw new CubitError('engine_unavailable', 'It cannot be reached.');
+    return { dialect: 'vllm', models: ['alpha'], ok: true, reason: null };
+  };
+  const line = 'adopt http://good:1 http://bad:2 --template alpha-local';
+  const people = await cubit(words(line));
+  expect(people).toMatchObject({ code: 1, stdout: expect.stringMatching(/^http:\/\/good:1: adopted as srv-/) });
+  expect(people.stderr).toMatch(/^cubit: http:\/\/bad:2 cannot be adopted.*\n$/);
+  const programs = await cubit(words(`--json ${line.replace('good:1', 'good:3')}`));
+  expect(programs).toMatchObject({ code: 1, stderr: '' });
+  expect(JSON.parse(programs.stdout)).toMatchObject({
+    items: [{ url: 'http://good:3' }],
+    failures: [{ url: 'http://bad:2', error: { code: 'engine_unavailable' } }],
+  });
+  const unset = await cubit(words('adopt http://good:4 --template alpha-local --api-key-env NOT_SET_ANYWHERE'));
+  expect(unset).toMatchObject({ code: 2, stderr: expect.stringContaining('NOT_SET_ANYWHERE') });
+});
+
+test('every command has a help text with the flags that count everywhere', async () => {
+  for (const verb of verbs) {
+    const { code, stdout } = await cubit([...verb.name.split('.'), '--help']);
+    expect(code, verb.name).toBe(0);
+    expect(stdout.replace(/\s+/g, ' '), verb.name).toContain(verb.summary);
+    expect(stdout, verb.name).toMatch(/--tenant <tenant>[\s\S]*--json/);
+    expect(stdout, verb.name).not.toContain('--tenant-id');
+    for (const row of stdout.split('\n')) expect(row.length, row).toBeLessThanOrEqual(100);
+  }
+}, 120_000);
+
+test.skipIf(process.platform !== 'linux')(
+  'output to a full disk fails without a stack trace (Linux: /dev/full)',
+  async () => {
+    const full = openSync('/dev/full', 'w');
+    const result = await cubit(words('template list'), { stdout: full });
+    expect(result).toMatchObject({ code: 1, stderr: '' });
+    closeSync(full);
+  },
+);
+
+test('a reader that goes away is no failure', async () => {
+  const child = spawn('sh', ['-c', `"$0" "$1" template list | true; echo ok`, process.execPath, program], {
+    env: { ...process.env, CUBIT_URL: url, CUBIT_TOKEN: OPERATOR_TOKEN },
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void (output += chunk));
+  await once(child, 'close');
+  expect(output).toBe('ok\n');
+});
