@@ -37,8 +37,8 @@ function install() {
   console.error('cubit: installing dependencies (first start or a changed lockfile; about a minute) …');
   rmSync(stampFile, { force: true });
   // Not `npm ci`: it fails where a registry lacks another platform's optional packages. Versions and checksums come
-  // from the lockfile all the same, and --no-save leaves it as it is.
-  const npm = spawnSync(windows ? 'npm.cmd' : 'npm', ['install', '--no-save', '--loglevel=error'], {
+  // from the lockfile all the same, and --no-save leaves it as it is. Dev tools also where NODE_ENV says production.
+  const npm = spawnSync(windows ? 'npm.cmd' : 'npm', ['install', '--no-save', '--include=dev', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
     shell: windows,

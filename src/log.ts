@@ -37,7 +37,7 @@ export function createLog(options: { level: string; file: string | null }): Logg
 
 function open(file: string | null) {
   try {
-    if (file !== null) mkdirSync(dirname(file), { recursive: true });
+    if (file !== null) mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     return pino.destination({ dest: file ?? 2, sync: true, append: true, maxLength: WAITING_BYTES_MAX });
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? 'no reason given';

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { availableParallelism, totalmem } from 'node:os';
+import { availableParallelism, totalmem, uptime } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { getRequestListener } from '@hono/node-server';
@@ -9,6 +9,7 @@ import type { Catalog, Weights } from './catalog/schema.ts';
 import type { Config } from './config.ts';
 import { settleLoop } from './control/billing/settle-loop.ts';
 import { type ControlDeps, callVerb, newId } from './control/call.ts';
+import { trustedClock } from './control/clock.ts';
 import { controlApp } from './control/http.ts';
 import { loadOperatorToken, sameToken } from './control/operator-token.ts';
 import { startProvisioner } from './control/provision.ts';
@@ -29,6 +30,7 @@ import { sendError } from './gateway/respond.ts';
 import type { Logger } from './log.ts';
 import { checkLedger, type LedgerReport } from './store/ledger.ts';
 import { lockDataFolder } from './store/lock.ts';
+import { storageError } from './store/storage-error.ts';
 import { openStore } from './store/store.ts';
 
 export interface CubitDeps {
@@ -74,13 +76,15 @@ export async function startCubit(config: Config, deps: CubitDeps): Promise<Cubit
 
 async function start(
   config: Config,
-  { log, getWeights, now = Date.now }: CubitDeps,
+  { log, getWeights, now: injected }: CubitDeps,
   teardown: Teardown,
   tearDown: () => Promise<void>,
 ): Promise<Cubit> {
+  const now = injected ?? Date.now;
+  const trustedNow = injected ?? moneyClock(log);
   const lock = lockDataFolder(config.dataDir);
   teardown.push(() => lock.release());
-  const operatorToken = loadOperatorToken(config.dataDir);
+  const operatorToken = onDisk(() => loadOperatorToken(config.dataDir));
   const catalog = await loadCatalog(config.catalogDir);
   const store = await openStore({ path: join(config.dataDir, 'cubit.db') });
   teardown.push(() => store.close());
@@ -117,7 +121,7 @@ async function start(
     operatorToken,
     probe: (target) => probeServer(target.url, target.apiKey),
     log,
-    now,
+    now: trustedNow,
     changed: () => {
       void readServers(store.db).then(
         (list) => {
@@ -125,7 +129,11 @@ async function start(
           provisioner.poke();
           publisher.poke();
         },
-        (error: unknown) => log.error({ err: error }, 'adopted servers could not be read'),
+        (error: unknown) => {
+          if (readiness.stopping) return;
+          log.error({ err: error }, 'adopted servers could not be read; it is tried again in a second');
+          setTimeout(control.changed, 1_000).unref();
+        },
       );
     },
   };
@@ -138,7 +146,7 @@ async function start(
     newId,
   });
   teardown.push(() => provisioner.stop());
-  const settling = settleLoop({ db: store.db, now, newId, issueDelayMs: config.billIssueDelayMs, log });
+  const settling = settleLoop({ db: store.db, now: trustedNow, newId, issueDelayMs: config.billIssueDelayMs, log });
   teardown.push(() => settling.stop());
 
   const callAsOperator: SeedCall = (verb, input, idempotencyKey) =>
@@ -175,6 +183,23 @@ async function start(
       return closing ?? drained;
     },
   };
+}
+
+/** Throws `disk_full` or `config_invalid` for what the disk refuses. */
+function onDisk<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw storageError(error);
+  }
+}
+
+function moneyClock(log: Logger): () => number {
+  return trustedClock({
+    wallMs: Date.now,
+    uptimeMs: () => uptime() * 1000,
+    leapt: (byMs) => log.warn({ byMs }, 'the clock leapt ahead; orders and bills follow if it stays so for an hour'),
+  });
 }
 
 async function listen(config: Config, log: Logger): Promise<Server> {

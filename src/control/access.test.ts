@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { settle } from './billing/settle.ts';
+import { newId } from './call.ts';
 import { OPERATOR, refusal, testControl } from './fixture.ts';
 import { verbs } from './registry.ts';
 
@@ -27,6 +29,9 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   await control.provisioned();
   const { groupId } = groups[0]!;
   const order = await control.store.db.selectFrom('orders').selectAll().executeTakeFirstOrThrow();
+  control.nowMs += 2 * 3_600_000;
+  await settle({ ...control.deps, newId });
+  const bill = await control.store.db.selectFrom('bills').selectAll().executeTakeFirstOrThrow();
   const keyId = owner.reader.kind === 'tenant' ? owner.reader.keyId : '';
   const foreign: Record<string, unknown> = {
     'tenant.show': { tenantId: owner.tenantId },
@@ -53,7 +58,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'usage.summary': { tenantId: owner.tenantId },
     'bill.list': { tenantId: owner.tenantId },
     'bill.preview': { tenantId: owner.tenantId },
-    'bill.show': { billId: 'bill-0' },
+    'bill.show': { billId: bill.id },
   };
   const nobodys = ['model.list', 'model.show', 'template.list', 'template.show'];
 
@@ -69,7 +74,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   });
 
   test('lists of a stranger are empty, the operator sees all', async () => {
-    for (const name of ['endpoint.list', 'order.list', 'group.list', 'replica.list']) {
+    for (const name of ['endpoint.list', 'order.list', 'group.list', 'replica.list', 'bill.list']) {
       const verb = verbs.find((one) => one.name === name)!;
       expect(await control.call(verb, stranger.manager, {}), name).toMatchObject({ items: [] });
       expect((await control.call(verb, OPERATOR, {})) as object, name).toMatchObject({ items: [{}] });

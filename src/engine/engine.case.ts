@@ -263,6 +263,30 @@ export function engineContract(name: string, start: () => Promise<EngineHarness>
       expect(bytes.readFloatLE(0)).toBeCloseTo(floats.data[0].embedding[0], 5);
     });
 
+    it('goes on with a stream while it embeds', async () => {
+      const leave = new AbortController();
+      const reply = await engine.send(ask('Count to a thousand.', { stream: true, max_tokens: 400 }), leave.signal);
+      const stream = reply.bytes[Symbol.asyncIterator]();
+      await stream.next();
+      let isEmbedding = true;
+      const startedMs = performance.now();
+      const embedded = engine
+        .send(request('embedding', { input: 'word '.repeat(400) }), soon())
+        .then(bytesOf)
+        .finally(() => {
+          isEmbedding = false;
+        });
+      let gapMsMax = 0;
+      for (let lastMs = startedMs; isEmbedding; lastMs = performance.now()) {
+        await stream.next();
+        gapMsMax = Math.max(gapMsMax, performance.now() - lastMs);
+      }
+      await embedded;
+      leave.abort();
+      expect(gapMsMax).toBeLessThan((performance.now() - startedMs) / 2);
+      await idle(2_000);
+    });
+
     it('publishes its metrics, which grow by what was served', async () => {
       const before = await engine.metrics(soon());
       const { usage } = await whole(ask('Hello', { max_tokens: 3 }));

@@ -4,14 +4,20 @@ import { frameOf } from './sse.ts';
 
 export function sendJson(res: ServerResponse, status: number, value: unknown, headers: OutgoingHttpHeaders = {}): void {
   // A string leaves together with the headers, in one write.
+  res.end(headed(res, status, value, headers));
+}
+
+/** Writes the head of an answer; returns its body. */
+function headed(res: ServerResponse, status: number, value: unknown, headers: OutgoingHttpHeaders): string {
   const text = JSON.stringify(value);
   const length = Buffer.byteLength(text);
   res.writeHead(status, { ...headers, 'content-type': 'application/json', 'content-length': length });
-  res.end(text);
+  return text;
 }
 
 /** How long a refused body may go on arriving before the connection is closed. */
-const LINGER_MS = 1_000;
+const LINGER_MS = 5_000;
+/** After these the rest of a body is not worth reading: the answer goes out, then the connection closes. */
 const CLOSES: ReadonlySet<ErrorCode> = new Set([
   'body_too_large',
   'body_timeout',
@@ -40,12 +46,22 @@ export function sendError(res: ServerResponse, error: CubitError): void {
     headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1_000)));
     headers['retry-after-ms'] = String(Math.ceil(retryAfterMs));
   }
-  if (CLOSES.has(error.code)) {
-    // The rest of a body is not worth reading: the answer goes out, then the connection closes.
-    headers['connection'] = 'close';
-    res.once('finish', () => setTimeout(() => res.req.destroy(), LINGER_MS).unref());
-  }
-  sendJson(res, error.status, errorBody(error), headers);
+  const closes = CLOSES.has(error.code);
+  if (closes) headers['connection'] = 'close';
+  const text = headed(res, error.status, errorBody(error), headers);
+  if (closes && !res.req.complete) endAfterUpload(res, text);
+  else res.end(text);
+}
+
+/**
+ * Writes an answer whole and ends it when its request has arrived, or when the time for that is over. The end closes the
+ * connection; a client that is in the middle of sending would get a reset for it and never see the answer.
+ */
+function endAfterUpload(res: ServerResponse, text: string): void {
+  res.write(text);
+  const timer = setTimeout(() => res.end(), LINGER_MS).unref();
+  res.once('close', () => clearTimeout(timer));
+  res.req.once('end', () => res.end()).resume();
 }
 
 function errorBody(error: CubitError): unknown {

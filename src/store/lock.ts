@@ -20,7 +20,8 @@ export function lockDataFolder(folder: string): DataFolderLock {
   const pidFile = join(folder, 'cubit.pid');
   let database: DatabaseSync | undefined;
   try {
-    mkdirSync(folder, { recursive: true });
+    // It holds the operator's token and the keys of adopted servers: for its owner only.
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     database = new DatabaseSync(join(folder, 'cubit.lock'), { timeout: 0 });
     database.exec('BEGIN EXCLUSIVE');
     writeFileSync(pidFile, `${process.pid}\n`);

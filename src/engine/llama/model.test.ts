@@ -6,7 +6,7 @@ import { LoadedModel } from './model.ts';
 function loaded(more: object = {}) {
   const asked = { tokenizations: 0 };
   const model = {
-    fileInfo: { metadata: { tokenizer: { chat_template: '{{ messages[0].content }}' } } },
+    fileInfo: { architectureMetadata: {}, metadata: { tokenizer: { chat_template: '{{ messages[0].content }}' } } },
     tokens: { bosString: '', eosString: '', bos: null, shouldPrependBosToken: false },
     iterateAllTokens: () => [0, 1],
     tokenize: () => {

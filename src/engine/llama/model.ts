@@ -33,6 +33,7 @@ export class LoadedModel {
   readonly contextTokens: number;
   readonly vocabularySize: number;
   readonly #renderChat: ((messages: readonly ChatMessage[]) => string) | null;
+  readonly #embeddingBatch: number;
   #embedding: Promise<LlamaEmbeddingContext> | null = null;
 
   constructor(model: LlamaModel, context: LlamaContext, options: ModelOptions) {
@@ -40,6 +41,9 @@ export class LoadedModel {
     this.model = model;
     this.context = context;
     this.contextTokens = options.contextTokens;
+    // One batch holds the threads: in small ones streams go on between them. Models that read both ways need it whole.
+    const { attention } = model.fileInfo.architectureMetadata;
+    this.#embeddingBatch = attention?.causal === false ? options.contextTokens : options.batchTokens;
     this.vocabularySize = [...model.iterateAllTokens()].length;
     const template = tokenizer?.chat_template;
     this.#renderChat =
@@ -73,7 +77,7 @@ export class LoadedModel {
   async embed(tokens: readonly Token[]): Promise<readonly number[]> {
     this.#embedding ??= this.model.createEmbeddingContext({
       contextSize: this.contextTokens,
-      batchSize: this.contextTokens,
+      batchSize: this.#embeddingBatch,
     });
     const context = await this.#embedding.catch((error: unknown) => {
       this.#embedding = null; // the next call tries again

@@ -1,0 +1,35 @@
+import { Command } from 'commander';
+import { expect, test } from 'vitest';
+import { verbs } from '../control/registry.ts';
+import { addVerbCommands } from './verbs.ts';
+
+const program = new Command('cubit');
+addVerbCommands(program);
+
+const commandOf = (name: string) => {
+  const [noun, action] = name.split('.');
+  const group = program.commands.find((one) => one.name() === noun);
+  return group?.commands.find((one) => one.name() === action);
+};
+
+test.each(verbs.map((verb) => [verb.name, verb] as const))('%s is a command whose help says it all', (name, verb) => {
+  const command = commandOf(name);
+  const help = command?.helpInformation() ?? '';
+  expect(help.replace(/\s+/g, ' ')).toContain(verb.summary);
+  for (const row of help.split('\n')) expect(row.length, row).toBeLessThanOrEqual(100);
+  const flags = command?.options.map((option) => option.attributeName()) ?? [];
+  const said = [...flags, ...(command?.registeredArguments.map((argument) => argument.name()) ?? [])];
+  // The tenant is said by the global --tenant.
+  const fields = Object.keys(verb.input.shape).filter((field) => field !== 'tenantId');
+  expect(said.filter((field) => field !== 'idempotencyKey' && field !== 'tenantId').sort()).toEqual(fields.sort());
+  expect(flags.includes('idempotencyKey')).toBe(verb.route.method === 'POST');
+});
+
+test('every noun says what it is about', () => {
+  for (const noun of program.commands) expect(noun.description().length, noun.name()).toBeGreaterThan(10);
+});
+
+test('a list of objects shows how to write one', () => {
+  const help = commandOf('endpoint.create')?.helpInformation().replace(/\s+/g, ' ');
+  expect(help).toContain('modelId=…,units=…[,templateId=…]');
+});
