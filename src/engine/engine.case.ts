@@ -278,7 +278,7 @@ export function engineContract(name: string, start: () => Promise<EngineHarness>
         });
       let gapMsMax = 0;
       for (let lastMs = startedMs; isEmbedding; lastMs = performance.now()) {
-        await stream.next();
+        if ((await stream.next()).done) break;
         gapMsMax = Math.max(gapMsMax, performance.now() - lastMs);
       }
       await embedded;

@@ -39,7 +39,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await cubit?.stop('SIGKILL');
   if (disk !== null) execFileSync('umount', [disk]);
-  rmSync(sockets, { recursive: true, force: true });
+  for (const folder of [sockets, dataDir]) rmSync(folder, { recursive: true, force: true });
 });
 
 const ask = (content: string, max_tokens = 2) =>

@@ -1,0 +1,96 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import type { Registry } from 'prom-client';
+import type { Config } from './config.ts';
+import { sameToken } from './control/operator-token.ts';
+import { CubitError, toCubitError } from './core/errors.ts';
+import type { Gateway } from './gateway/gateway.ts';
+import { sendError } from './gateway/respond.ts';
+import type { Logger } from './log.ts';
+
+/** Listens at once, answering 503 until `requestListener` takes over. Throws `port_in_use`, `config_invalid`. */
+export async function listen(config: Config, log: Logger): Promise<Server> {
+  const server = createServer({
+    keepAliveTimeout: 75_000,
+    headersTimeout: 30_000,
+    // Of requests only, not of answers; the gateway has a shorter limit of its own and says so.
+    requestTimeout: 120_000,
+    maxHeaderSize: 16 * 1024,
+  });
+  server.on('request', (_req, res) =>
+    sendError(res, new CubitError('engine_unavailable', 'Cubit is still starting. Retry.')),
+  );
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenFault(error, config)));
+    server.listen({ host: config.host, port: config.port, backlog: 4096 }, resolve);
+  });
+  // Without a listener a connection that cannot be accepted (no descriptor is left) would end the process.
+  server.removeAllListeners('error').on('error', (err) => log.error({ err }, 'a connection was not accepted'));
+  return server;
+}
+
+function listenFault(error: NodeJS.ErrnoException, { host, port }: Config): CubitError {
+  if (error.code === 'EADDRINUSE') {
+    return new CubitError(
+      'port_in_use',
+      `Port ${port} on ${host} is taken. Stop what uses it, or choose another with --port (0 = any free one).`,
+    );
+  }
+  const why = error.code === 'EACCES' ? 'needs more rights' : 'is not possible';
+  return new CubitError(
+    'config_invalid',
+    `Listening on ${host}:${port} ${why} (${error.code}). Choose --host and --port.`,
+    { cause: error },
+  );
+}
+
+/** One port: the gateway's paths by plain node:http, health and metrics, and the control API for the rest. */
+export function requestListener(
+  gateway: Gateway,
+  fetch: (request: Request) => Promise<Response>,
+  registry: Registry,
+  operatorToken: string,
+  readiness: { stopping: boolean },
+  log: Logger,
+): (req: IncomingMessage, res: ServerResponse) => void {
+  const toControl = getRequestListener(fetch);
+  const text = (res: ServerResponse, status: number, type: string, body: string) =>
+    res.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body);
+  return (req, res) => {
+    if (gateway.handle(req, res)) return;
+    const [path = ''] = (req.url ?? '').split('?', 1);
+    if (path === '/') return void res.writeHead(302, { location: '/api/v1/docs' }).end();
+    if (path === '/healthz') return void text(res, 200, 'text/plain', 'ok\n');
+    if (path === '/readyz') {
+      const [status, word] = readiness.stopping ? [503, 'stopping\n'] : [200, 'ready\n'];
+      return void text(res, status, 'text/plain', word);
+    }
+    if (path === '/metrics') {
+      if (!mayScrape(req, operatorToken)) {
+        return void text(
+          res,
+          401,
+          'text/plain',
+          'From elsewhere, /metrics wants the operator token as Bearer token.\n',
+        );
+      }
+      registry.metrics().then(
+        (body) => text(res, 200, registry.contentType, body),
+        (error: unknown) => {
+          log.error({ err: error }, 'metrics failed');
+          text(res, 500, 'text/plain', `${toCubitError(error).message}\n`);
+        },
+      );
+      return;
+    }
+    void toControl(req, res);
+  };
+}
+
+/** Metrics show every tenant's load: they are for this machine (not through a proxy on it) and for the operator. */
+function mayScrape(req: IncomingMessage, operatorToken: string): boolean {
+  const address = req.socket.remoteAddress ?? '';
+  const isLocal = address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+  if (isLocal && req.headers['x-forwarded-for'] === undefined && req.headers['forwarded'] === undefined) return true;
+  return sameToken(req.headers.authorization ?? '', `Bearer ${operatorToken}`);
+}
