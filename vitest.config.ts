@@ -11,6 +11,8 @@ export default defineConfig({
           include: ['src/**/*.test.ts', 'test/*.test.ts'],
           exclude: ['**/*.e2e.test.ts'],
           testTimeout: 20_000,
+          // Files share a process: half the time, and a unit test that leaves global state behind is a defect.
+          isolate: false,
         },
       },
       {
