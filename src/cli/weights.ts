@@ -1,12 +1,10 @@
 import type { Command } from 'commander';
+import { DEFAULT_MODEL_ID } from '../catalog/default.ts';
 import { loadCatalog } from '../catalog/load.ts';
 import type { Weights } from '../catalog/schema.ts';
 import { loadConfig } from '../config.ts';
 import { CubitError } from '../core/errors.ts';
 import { ensureWeights, weightsAt } from '../engine/llama/weights.ts';
-
-/** The model that `npm start` sells out of the box. */
-export const DEFAULT_MODEL_ID = 'smollm2-135m-instruct';
 
 export function addWeights(program: Command): void {
   program

@@ -1,4 +1,4 @@
-import { type RawBuilder, type SqlBool, sql } from 'kysely';
+import { type RawBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import { z } from 'zod';
 import { CubitError } from '../core/errors.ts';
 
@@ -25,7 +25,7 @@ export function writeCursor({ atMs, id }: Cursor): string {
 }
 
 /** Throws `invalid_request` when it is not one that a list gave out. */
-export function readCursor(cursor: string | undefined): Cursor | null {
+function readCursor(cursor: string | undefined): Cursor | null {
   if (cursor === undefined) return null;
   try {
     const [atMs, id] = CursorShape.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));
@@ -37,8 +37,21 @@ export function readCursor(cursor: string | undefined): Cursor | null {
   }
 }
 
-/** Condition of the next page; ask for `limit + 1` rows ordered by both columns, descending. */
-export function behind(cursor: Cursor | null, atColumn: string, idColumn: string): RawBuilder<SqlBool> {
+/**
+ * For `$call`: the rows of one page, newest first by both columns, behind the input's cursor, and one more that tells
+ * `cutPage` whether a next page exists. Throws `invalid_request` for a cursor that no list gave out.
+ */
+export function newestFirst(input: { cursor?: string | undefined; limit: number }, atColumn: string, idColumn: string) {
+  const cursor = readCursor(input.cursor);
+  return <DB, TB extends keyof DB, O>(query: SelectQueryBuilder<DB, TB, O>): SelectQueryBuilder<DB, TB, O> =>
+    query
+      .where(behind(cursor, atColumn, idColumn))
+      .orderBy(sql.ref(atColumn), 'desc')
+      .orderBy(sql.ref(idColumn), 'desc')
+      .limit(input.limit + 1);
+}
+
+function behind(cursor: Cursor | null, atColumn: string, idColumn: string): RawBuilder<SqlBool> {
   if (cursor === null) return sql<SqlBool>`1 = 1`;
   return sql<SqlBool>`(${sql.ref(atColumn)}, ${sql.ref(idColumn)}) < (${cursor.atMs}, ${cursor.id})`;
 }

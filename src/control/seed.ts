@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { z } from 'zod';
+import { DEFAULT_MODEL_ID, DEFAULT_TEMPLATE_ID } from '../catalog/default.ts';
 import { CubitError } from '../core/errors.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import type { EndpointView } from './endpoint/schemas.ts';
@@ -16,8 +17,6 @@ import type { Verb } from './verb.ts';
 import { walletTopUp } from './wallet/top-up.ts';
 
 const NAME = 'demo';
-const MODEL = 'smollm2-135m-instruct';
-const TEMPLATE = 'smollm2-135m-local';
 const CREDIT = '1000';
 const POLL_MS = 100;
 const READY_MS_MAX = 1_200_000;
@@ -76,8 +75,8 @@ async function demoTenant({ call, facts }: Seed): Promise<string> {
 }
 
 async function demoEndpoint({ call, facts, say }: Seed, tenantId: string): Promise<string> {
-  say(`Ordering one unit of ${MODEL} for the tenant ${NAME}.`);
-  const models = [{ modelId: MODEL, templateId: TEMPLATE, units: 1 }];
+  say(`Ordering one unit of ${DEFAULT_MODEL_ID} for the tenant ${NAME}.`);
+  const models = [{ modelId: DEFAULT_MODEL_ID, templateId: DEFAULT_TEMPLATE_ID, units: 1 }];
   const { endpointId } = await call(endpointCreate, { tenantId, name: NAME, models }, 'seed-endpoint');
   await facts.set('demo-endpoint', endpointId);
   return endpointId;

@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DEFAULT_MODEL_ID, DEFAULT_TEMPLATE_ID } from '../../catalog/default.ts';
 import { loadCatalog } from '../../catalog/load.ts';
-import { loadConfig } from '../../config.ts';
+import { type Config, loadConfig } from '../../config.ts';
 import { CubitError } from '../../core/errors.ts';
 import { createLog } from '../../log.ts';
 import { type Cubit, startCubit } from '../../main.ts';
@@ -18,7 +19,6 @@ export interface DemoOptions {
   readonly seed: number;
 }
 
-const TEMPLATE_ID = 'smollm2-135m-local';
 const READY_MS_MAX = 120_000;
 const TWO_HOURS_MS = 2 * 3_600_000;
 
@@ -45,7 +45,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
       getWeights: (weights) => weightsWithProgress(weights, config.cacheDir, config.weights),
       now: () => Date.now() + clock.aheadMs,
     });
-    return await mainJob(cubit, options, clock, dataDir);
+    return await mainJob(cubit, options, clock, config);
   } finally {
     await stopping;
     process.off('SIGINT', stop);
@@ -59,12 +59,12 @@ async function mainJob(
   cubit: Cubit,
   options: DemoOptions,
   clock: { aheadMs: number },
-  dataDir: string,
+  config: Config,
 ): Promise<boolean> {
-  const operator = createClient({ url: cubit.url, token: cubit.operatorToken, data: dataDir });
+  const operator = createClient({ url: cubit.url, token: cubit.operatorToken, data: config.dataDir });
   console.log('1. A tenant with a wallet, a key, and an endpoint with one postpaid unit');
   const bought = await buy(operator);
-  const plan = await planOf(options);
+  const plan = await planOf(options, config.catalogDir);
   console.log(
     `\n2. ${plan.requests.length} requests drawn from a public production trace (Azure 2023, code), prompts ÷ ${plan.lengthDivisor}, its time × ${plan.timeScale.toFixed(2)}:\n` +
       `   they offer ${(plan.offeredShare * 100).toFixed(0)} % of what one unit supplies in ${plan.spanMs / 1000} s\n`,
@@ -86,12 +86,12 @@ async function mainJob(
   return judge({ sent, summary, ledger: await cubit.checkLedger(), stats });
 }
 
-async function planOf(options: DemoOptions): Promise<Plan> {
-  const catalog = await loadCatalog();
-  const template = catalog.templates.get(TEMPLATE_ID);
+async function planOf(options: DemoOptions, catalogDir: string): Promise<Plan> {
+  const catalog = await loadCatalog(catalogDir);
+  const template = catalog.templates.get(DEFAULT_TEMPLATE_ID);
   const tier = template?.tiers[0];
   if (template === undefined || tier === undefined)
-    throw new CubitError('config_invalid', `The catalogue has no ${TEMPLATE_ID}.`);
+    throw new CubitError('config_invalid', `The catalogue has no ${DEFAULT_TEMPLATE_ID}.`);
   return planFrom(template.profile, tier.batch, options);
 }
 
@@ -111,7 +111,7 @@ async function buy(operator: Client): Promise<Bought> {
     tenantId,
     name: 'demo',
     maxWaitMs: 30_000,
-    models: [{ modelId: 'smollm2-135m-instruct', templateId: TEMPLATE_ID, units: 1 }],
+    models: [{ modelId: DEFAULT_MODEL_ID, templateId: DEFAULT_TEMPLATE_ID, units: 1 }],
   });
   for (;;) {
     const endpoint = (await operator.call('GET', `/endpoints/${endpointId}`)) as {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { scopeOf } from '../internal.ts';
-import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { EpochMs, Id, TenantFilter } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -36,10 +36,7 @@ export const auditList = defineVerb({
       .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
       .$if(verb !== undefined, (query) => query.where('verb', '=', verb ?? ''))
       .$if(subject !== undefined, (query) => query.where('subject', '=', subject ?? ''))
-      .where(behind(readCursor(input.cursor), 'at_ms', 'id'))
-      .orderBy('at_ms', 'desc')
-      .orderBy('id', 'desc')
-      .limit(input.limit + 1)
+      .$call(newestFirst(input, 'at_ms', 'id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.at_ms, id: row.id }));
     const items = page.rows.map((row) => ({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { scopeOf } from '../internal.ts';
-import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { TenantFilter } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Bill, billView } from './schemas.ts';
@@ -19,10 +19,7 @@ export const billList = defineVerb({
       .selectFrom('bills')
       .selectAll()
       .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
-      .where(behind(readCursor(input.cursor), 'hour_from_ms', 'id'))
-      .orderBy('hour_from_ms', 'desc')
-      .orderBy('id', 'desc')
-      .limit(input.limit + 1)
+      .$call(newestFirst(input, 'hour_from_ms', 'id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.hour_from_ms, id: row.id }));
     return { items: page.rows.map(billView), nextCursor: page.nextCursor };

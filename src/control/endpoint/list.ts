@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { scopeOf } from '../internal.ts';
-import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { TenantFilter } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Endpoint, endpointViews } from './schemas.ts';
@@ -20,10 +20,7 @@ export const endpointList = defineVerb({
       .selectAll()
       .where('deleted_at_ms', 'is', null)
       .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
-      .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
-      .orderBy('created_at_ms', 'desc')
-      .orderBy('id', 'desc')
-      .limit(input.limit + 1)
+      .$call(newestFirst(input, 'created_at_ms', 'id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
     return { items: await endpointViews(ctx, ctx.db, page.rows), nextCursor: page.nextCursor };

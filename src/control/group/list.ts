@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { requireEndpoint, scopeOf } from '../internal.ts';
-import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { Id, TenantFilter } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Group, GroupState, groupViews } from './schemas.ts';
@@ -28,10 +28,7 @@ export const groupList = defineVerb({
       .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
       .$if(endpoint !== null, (query) => query.where('endpoint_id', '=', endpoint?.id ?? ''))
       .$if(state !== undefined, (query) => query.where('state', '=', state ?? 'active'))
-      .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
-      .orderBy('created_at_ms', 'desc')
-      .orderBy('id', 'desc')
-      .limit(input.limit + 1)
+      .$call(newestFirst(input, 'created_at_ms', 'id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
     return { items: await groupViews(ctx, ctx.db, page.rows), nextCursor: page.nextCursor };

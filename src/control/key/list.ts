@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { scopeOf } from '../internal.ts';
-import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { TenantFilter } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Key, keyView } from './schemas.ts';
@@ -19,10 +19,7 @@ export const keyList = defineVerb({
       .selectFrom('api_keys')
       .selectAll()
       .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
-      .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
-      .orderBy('created_at_ms', 'desc')
-      .orderBy('id', 'desc')
-      .limit(input.limit + 1)
+      .$call(newestFirst(input, 'created_at_ms', 'id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
     return { items: page.rows.map(keyView), nextCursor: page.nextCursor };

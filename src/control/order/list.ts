@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { endpointIdOf, scopeOf } from '../internal.ts';
-import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { Id, TenantFilter } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Order, OrderStates, orderView } from './schemas.ts';
@@ -30,10 +30,7 @@ export const orderList = defineVerb({
       .$if(endpointId !== undefined, (query) => query.where('endpoint_id', '=', endpointId ?? ''))
       .$if(groupId !== undefined, (query) => query.where('group_id', '=', groupId ?? ''))
       .$if(state !== undefined, (query) => query.where('state', '=', state ?? ''))
-      .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
-      .orderBy('created_at_ms', 'desc')
-      .orderBy('id', 'desc')
-      .limit(input.limit + 1)
+      .$call(newestFirst(input, 'created_at_ms', 'id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
     return { items: page.rows.map(orderView), nextCursor: page.nextCursor };

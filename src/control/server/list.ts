@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { Id } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Server, serverView } from './schemas.ts';
@@ -23,10 +23,7 @@ export const serverList = defineVerb({
       .selectAll()
       .$if(templateId !== undefined, (query) => query.where('template_id', '=', templateId ?? ''))
       .$if(!input.removed, (query) => query.where('removed_at_ms', 'is', null))
-      .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
-      .orderBy('created_at_ms', 'desc')
-      .orderBy('id', 'desc')
-      .limit(input.limit + 1)
+      .$call(newestFirst(input, 'created_at_ms', 'id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
     return { items: page.rows.map(serverView), nextCursor: page.nextCursor };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { Name } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Tenant, tenantView } from './schemas.ts';
@@ -18,10 +18,7 @@ export const tenantList = defineVerb({
       .selectFrom('tenants')
       .selectAll()
       .$if(name !== undefined, (query) => query.where('name', '=', name ?? ''))
-      .where(behind(readCursor(input.cursor), 'created_at_ms', 'id'))
-      .orderBy('created_at_ms', 'desc')
-      .orderBy('id', 'desc')
-      .limit(input.limit + 1)
+      .$call(newestFirst(input, 'created_at_ms', 'id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
     return { items: page.rows.map(tenantView), nextCursor: page.nextCursor };

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { OUTCOMES } from '../../core/serving/outcome.ts';
 import { receiptOf } from '../../store/receipts.ts';
 import { endpointIdOf, scopeOf } from '../internal.ts';
-import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { Count, EpochMs, Id, TenantFilter } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -53,10 +53,7 @@ export const usageList = defineVerb({
       .$if(scope !== null, (query) => query.where('tenant_id', '=', scope ?? ''))
       .$if(endpointId !== undefined, (query) => query.where('endpoint_id', '=', endpointId ?? ''))
       .$if(outcome !== undefined, (query) => query.where('outcome', '=', outcome ?? 'completed'))
-      .where(behind(readCursor(input.cursor), 'received_at_ms', 'id'))
-      .orderBy('received_at_ms', 'desc')
-      .orderBy('id', 'desc')
-      .limit(input.limit + 1)
+      .$call(newestFirst(input, 'received_at_ms', 'id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.received_at_ms, id: row.id }));
     return { items: page.rows.map(receiptOf), nextCursor: page.nextCursor };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { requireTenant } from '../internal.ts';
-import { behind, cutPage, PageInput, pageOf, readCursor } from '../page.ts';
+import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { EpochMs, Id, Money, money, TenantId } from '../schemas.ts';
 import { defineVerb, tenantOf } from '../verb.ts';
 
@@ -29,10 +29,7 @@ export const walletEntries = defineVerb({
       .select(['t.id', 't.kind', 't.memo', 't.booked_at_ms', 't.created_at_ms', 'e.amount_micros'])
       .where('t.tenant_id', '=', tenantId)
       .where('e.account', '=', 'wallet')
-      .where(behind(readCursor(input.cursor), 't.created_at_ms', 't.id'))
-      .orderBy('t.created_at_ms', 'desc')
-      .orderBy('t.id', 'desc')
-      .limit(input.limit + 1)
+      .$call(newestFirst(input, 't.created_at_ms', 't.id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
     const items = page.rows.map((row) => ({
