@@ -66,7 +66,7 @@ const template = {
     from: 'measured',
     on: 'a test',
     prefillFixedUs: 1,
-    step: { tau0Us: 1, tau1Us: 1, tau2Us: 1, tau3Us: 1, tau4Us: 1 },
+    step: { tau0Us: 1, tau1Us: 1, tau2Us: 1, tau3Us: 1, tau4Us: 1, tau5Us: 0 },
   },
   tiers: [tier, { ...tier, coefficient: 2, batch: 4 }],
 };

@@ -75,6 +75,7 @@ export function rooflineOf({ architecture, batch, decode, engine, prefill }: Inp
         (kvBytesPerToken(architecture, engine) * 1e6) /
           (kvShards(architecture, decode) * decode.bandwidthBytesPerS * KV_READ_SHARE),
       ),
+      tau5Us: 0,
     },
     kvTokensPerUnit: kvTokens(architecture, engine, decode, parameters.total * weightBytes),
   };

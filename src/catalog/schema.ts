@@ -177,6 +177,7 @@ export const Template = z.strictObject({
       tau2Us: z.number().nonnegative(),
       tau3Us: z.number().nonnegative(),
       tau4Us: z.number().nonnegative(),
+      tau5Us: z.number().nonnegative().default(0),
     }),
   }),
   tiers: z.array(Tier).min(1),

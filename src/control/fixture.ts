@@ -281,7 +281,7 @@ function template(id: string, modelId: string, facts: Partial<Template> = {}): T
       from: 'measured',
       on: 'a test',
       prefillFixedUs: 500,
-      step: { tau0Us: 8_000, tau1Us: 100, tau2Us: 0.5, tau3Us: 1_000, tau4Us: 2 },
+      step: { tau0Us: 8_000, tau1Us: 100, tau2Us: 0.5, tau3Us: 1_000, tau4Us: 2, tau5Us: 0 },
     },
     tiers: [
       { coefficient: 1, batch: 8, ...none },

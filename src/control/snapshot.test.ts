@@ -26,7 +26,7 @@ test('keys, endpoints by name and id, and what a request costs on each model', a
   expect(snapshot.keys.get(sha256Hex(tenant.readerKey))).toMatchObject({ tenantId: tenant.tenantId });
   const byName = snapshot.endpoints.get(endpointKey(tenant.tenantId, 'chat'));
   expect(snapshot.endpoints.get(endpointKey(tenant.tenantId, made.endpointId))).toBe(byName);
-  const step = { tau0Us: 8_000, tau1Us: 100, tau2Us: 0.5, tau3Us: 1_000, tau4Us: 2 };
+  const step = { tau0Us: 8_000, tau1Us: 100, tau2Us: 0.5, tau3Us: 1_000, tau4Us: 2, tau5Us: 0 };
   expect(byName).toEqual({
     endpointId: made.endpointId,
     tenantId: tenant.tenantId,

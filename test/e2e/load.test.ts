@@ -92,14 +92,15 @@ describe(`${REQUESTS} requests at concurrency ${CONCURRENCY} through the SDK, wi
         stream: true,
       });
     const stream = await ask(400);
+    const started = Promise.withResolvers<void>();
     const failed = (async () => {
-      for await (const _ of stream);
+      for await (const _ of stream) started.resolve();
     })();
     const settled = failed.then(
       () => null,
       (error: unknown) => error,
     );
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await started.promise;
     const [worker] = childrenOf(cubit.ready.pid);
     process.kill(worker as number, 'SIGKILL');
     expect(await settled).toBeInstanceOf(OpenAI.APIError);

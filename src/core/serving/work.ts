@@ -18,13 +18,17 @@ export interface TokenCounts {
   readonly outputTokens: number;
 }
 
-/** One step of a unit: t = τ0 + τ1·P + τ2·A + τ3·B + τ4·K, in microseconds (see DESIGN §3 for P, A, B, K). */
+/**
+ * One step of a unit: t = τ0 + τ1·P + τ2·A + τ3·B + τ4·K, plus τ5·K in steps that also prefill, in microseconds
+ * (see DESIGN §3 for P, A, B, K).
+ */
 export interface StepModel {
   readonly tau0Us: number;
   readonly tau1Us: number;
   readonly tau2Us: number;
   readonly tau3Us: number;
   readonly tau4Us: number;
+  readonly tau5Us: number;
 }
 
 export interface WorkCoefficients {
