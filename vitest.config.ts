@@ -13,6 +13,9 @@ export default defineConfig({
           testTimeout: 20_000,
           // Files share a process: half the time, and a unit test that leaves global state behind is a defect.
           isolate: false,
+          // Half of their time is waiting for timers and sockets, so more workers than cores pay.
+          maxWorkers: 3,
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -23,6 +26,7 @@ export default defineConfig({
           hookTimeout: 240_000,
           // Every file starts a real engine on all cores: one at a time.
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
