@@ -123,8 +123,8 @@ export const MachineType = z.strictObject({
   /** Dense, bf16. */
   flopsPerS: count.nullable(),
   /** Dense, 8 and 4 bits; null = no such tensor cores. */
-  flopsFp8PerS: count.nullable().default(null),
-  flopsFp4PerS: count.nullable().default(null),
+  flopsFp8PerS: z.number().positive().nullable().default(null),
+  flopsFp4PerS: z.number().positive().nullable().default(null),
   /** One way, out of one accelerator to the others of the machine. */
   linkBytesPerS: count.nullable(),
   sources: z.array(z.string().min(1)).min(1),

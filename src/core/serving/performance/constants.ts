@@ -9,8 +9,8 @@ import type { EngineKind, Format, Generation } from './facts.ts';
  *   spec    a published format or protocol
  */
 export const CONSTANTS = {
-  /** spec: NVFP4 keeps one 8-bit scale per 16 elements of 4 bits. */
-  formatBits: { bf16: 16, fp8: 8, fp4: 4.5 } satisfies Record<Format, number>,
+  /** spec: bits of a stored element: NVFP4 keeps one 8-bit scale per 16 elements, 4-bit integers one 16-bit per 64. */
+  formatBits: { bf16: 16, fp8: 8, fp4: 4.5, int4: 4.25 } satisfies Record<Format, number>,
 
   /** tables: share of memory bandwidth that skinny GEMMs, fused experts and decode attention reach. */
   weightReadShare: 0.89,

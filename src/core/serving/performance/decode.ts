@@ -69,7 +69,7 @@ function weightsUs({ accelerator, parallelism, precision, shape }: Deployment, o
 }
 
 export function weightShare(format: Format): number {
-  return CONSTANTS.weightReadShare * (format === 'fp4' ? CONSTANTS.fp4ReadShare : 1);
+  return CONSTANTS.weightReadShare * (format === 'fp4' || format === 'int4' ? CONSTANTS.fp4ReadShare : 1);
 }
 
 export function flopsShare(format: Format): number {

@@ -55,7 +55,8 @@ export interface ModelShape {
 }
 
 export type Generation = 'ampere' | 'ada' | 'hopper' | 'blackwell' | 'cdna3' | 'cdna4' | 'other';
-export type Format = 'bf16' | 'fp8' | 'fp4';
+/** Stored formats; `int4` is weights only and multiplies in bf16. */
+export type Format = 'bf16' | 'fp8' | 'fp4' | 'int4';
 export type EngineKind = 'trtllm' | 'sglang' | 'vllm';
 
 /** One accelerator: vendor figures, decimal units, dense FLOP/s; null where it has no such units or no link. */
@@ -68,7 +69,7 @@ export interface Accelerator {
   readonly linkBytesPerS: number | null;
 }
 
-/** Stored format of each part; `…Bits` are mean bits of a stored element, scales included. */
+/** Stored format of each part. */
 export interface Precision {
   readonly attention: Format;
   readonly dense: Format;

@@ -26,8 +26,8 @@ export function computeUs(accelerator: Accelerator, flops: number, format: Forma
   return (flops * 1e6) / (peakOf(accelerator, format) * share);
 }
 
-/** Formats without own tensor cores are widened to the next that has: fp4 → fp8 → bf16. */
-export function computeFormat({ flopsPerS }: Accelerator, format: Format): Format {
+/** What a format is multiplied in: 4-bit integers are widened to bf16, others to the next that the accelerator has. */
+export function computeFormat({ flopsPerS }: Accelerator, format: Format): 'bf16' | 'fp8' | 'fp4' {
   if (format === 'fp4' && flopsPerS.fp4 !== null) return 'fp4';
   if (format === 'fp8' && flopsPerS.fp8 !== null) return 'fp8';
   return 'bf16';
