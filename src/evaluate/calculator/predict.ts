@@ -1,4 +1,4 @@
-import type { Deployment, ModelShape, Accelerator } from '../../core/serving/performance/facts.ts';
+import type { Accelerator, Deployment, ModelShape } from '../../core/serving/performance/facts.ts';
 import { type Performance, performanceOf } from '../../core/serving/performance.ts';
 import { precisionOf } from './precision.ts';
 import type { MeasuredRow } from './rows.ts';

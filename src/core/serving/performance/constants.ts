@@ -48,7 +48,8 @@ export const CONSTANTS = {
   /** rows: what each engine adds around its kernels. */
   engineOverhead: { trtllm: 1, sglang: 1.1, vllm: 1.2 } satisfies Record<EngineKind, number>,
   /** Kernels of a layer, counted from engines' decode paths. */
-  kernelsPerLayer: 9,
+  kernelsPerAttention: 5,
+  kernelsPerFeedForward: 4,
   kernelsPerExpertLayer: 3,
   kernelsPerSharedExpertLayer: 3,
   kernelsPerLatentLayer: 8,
