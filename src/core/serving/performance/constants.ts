@@ -94,4 +94,12 @@ export const CONSTANTS = {
   ttftAttentionData: 2.19,
   ttftSteps: 1.54,
   ttftOverflow: 0.33,
+
+  /** rows: disaggregated deployments, whose workers and batches are not known. */
+  disaggregatedBatchExponent: 0.925,
+  disaggregatedDecodeFactor: 0.76,
+  disaggregatedTtftUs: 140_000,
+  disaggregatedPrefill: 3.1,
+  disaggregatedQueue: 0.042,
+  disaggregatedQueueExponent: 0.755,
 } as const;
