@@ -1,4 +1,5 @@
 import { type Capacity, capacityOf } from './performance/capacity.ts';
+import { checkDeployment, checkPositive } from './performance/check.ts';
 import { CONSTANTS } from './performance/constants.ts';
 import { type DecodeTerms, decodeTerms } from './performance/decode.ts';
 import { type Deployment, type Load, type OperatingPoint, STEADY } from './performance/facts.ts';
@@ -32,11 +33,13 @@ export interface Performance extends Capacity {
 }
 
 /**
- * What a deployment does at an operating point, from facts alone; microseconds. Formulas and constants:
- * docs/performance-model.md.
+ * What a deployment does at an operating point, from facts alone; microseconds. Throws `invalid_request` naming what is
+ * missing. Formulas and constants: docs/performance-model.md.
  */
 export function performanceOf(deployment: Deployment, point: OperatingPoint, load: Load = STEADY): Performance {
+  checkDeployment(deployment);
   const { concurrency, outputTokens, promptTokens } = point;
+  checkPositive({ concurrency, outputTokens, promptTokens });
   const reserved = CONSTANTS.reservedOutput[deployment.engine] * outputTokens;
   const capacity = capacityOf(deployment, promptTokens + reserved);
   const running = Math.min(concurrency, capacity.sequencesMax);
