@@ -20,7 +20,7 @@ export const CONSTANTS = {
   expertHalfWidth: 40,
   expertReadBlackwell: 1.14,
   /** tables: the same where 4-bit integers are widened on the way. */
-  expertReadInt4: { hopper: 0.35, blackwell: 0.2 },
+  expertReadInt4: { hopper: 0.45, blackwell: 0.3 },
   kvReadShare: 0.739,
   /** tables: share of peak FLOP/s of large GEMMs, by what they are multiplied in. */
   gemmFlopsShare: {
