@@ -115,8 +115,8 @@ export const CONSTANTS = {
   /** rows: disaggregated deployments, whose workers and batches are not known. */
   disaggregatedBatchExponent: 0.925,
   disaggregatedDecodeFactor: 0.76,
-  disaggregatedTtftUs: 140_000,
-  disaggregatedPrefill: 3.1,
-  disaggregatedQueue: 0.042,
-  disaggregatedQueueExponent: 0.755,
+  disaggregatedTtftUs: 60_000,
+  disaggregatedPrefill: 2,
+  disaggregatedQueue: 0.15,
+  disaggregatedQueueExponent: 0.6,
 } as const;
