@@ -9,8 +9,8 @@ import type { Sequence } from './sequence.ts';
  */
 export interface EngineConfig extends SchedulerLimits {
   readonly step: StepModel;
-  /** The model of a step with so many tokens (all ranks together), where experts make it bend; instead of `step`. */
-  readonly stepAt?: (tokens: number) => StepModel;
+  /** The model of a step with so many tokens on all ranks and on the busiest, where rooflines bend; instead of `step`. */
+  readonly stepAt?: (tokens: number, rankTokens: number) => StepModel;
   /** Paid in the step that carries a request's first chunk. */
   readonly prefillFixedUs: number;
   /** Tokens that fit in the KV cache of a rank. */
@@ -83,13 +83,11 @@ class Engine {
   #steps = 0;
   #busyMs = 0;
   #runningMs = 0;
-  #modelTokens = -1;
-  #model: StepModel;
+  readonly #models = new Map<number, StepModel>();
 
   constructor(config: EngineConfig, requests: readonly EngineRequest[]) {
     checkConfig(config);
     this.#config = config;
-    this.#model = config.step;
     this.#ranks = Array.from({ length: config.ranks ?? 1 }, () => new Scheduler(config));
     this.#sequences = requests.map((request, index) => sequenceOf(config, request, index));
     this.#arrivals = this.#sequences.toSorted((a, b) => a.atMs - b.atMs || a.index - b.index);
@@ -120,13 +118,17 @@ class Engine {
   #decide(): boolean {
     const plans = this.#ranks.map((rank) => rank.plan(this.#nowMs));
     let tokens = 0;
+    let rankTokens = 0;
     let sequences = 0;
     for (const plan of plans) {
-      tokens += plan === null ? 0 : plan.prefillTokens + plan.decodes;
-      sequences += plan?.sequences ?? 0;
+      if (plan === null) continue;
+      const own = plan.prefillTokens + plan.decodes;
+      tokens += own;
+      rankTokens = Math.max(rankTokens, own);
+      sequences += plan.sequences;
     }
     if (sequences === 0) return false;
-    const model = this.#modelAt(tokens);
+    const model = this.#modelAt(tokens, rankTokens);
     // Ranks step together: the slowest sets the pace.
     const stepMs = Math.max(...plans.map((plan) => (plan === null ? 0 : this.#stepUs(model, plan) / 1000)));
     this.#book(1, stepMs, sequences);
@@ -145,12 +147,16 @@ class Engine {
     this.#runningMs += ms * sequences;
   }
 
-  #modelAt(tokens: number): StepModel {
-    if (this.#config.stepAt !== undefined && tokens !== this.#modelTokens) {
-      this.#model = this.#config.stepAt(tokens);
-      this.#modelTokens = tokens;
+  #modelAt(tokens: number, rankTokens: number): StepModel {
+    const { ranks = 1, step, stepAt, stepTokensMax } = this.#config;
+    if (stepAt === undefined) return step;
+    const key = tokens * (stepTokensMax + 1) + (ranks > 1 ? rankTokens : 0);
+    let model = this.#models.get(key);
+    if (model === undefined) {
+      model = stepAt(tokens, rankTokens);
+      this.#models.set(key, model);
     }
-    return this.#model;
+    return model;
   }
 
   #stepUs(model: StepModel, plan: StepPlan): number {
@@ -175,7 +181,7 @@ class Engine {
     const stepsMax = rank.decodeStepsMax();
     if (stepsMax < 2) return false;
     const count = rank.running.length;
-    const model = this.#modelAt(count);
+    const model = this.#modelAt(count, count);
     const firstMs = (model.tau0Us + model.tau3Us * count + model.tau4Us * rank.contextTokens()) / 1000;
     const growthMs = (model.tau4Us * count) / 1000;
     const elapsedMs = (steps: number) => steps * firstMs + (growthMs * steps * (steps - 1)) / 2;
