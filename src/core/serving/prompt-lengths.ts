@@ -1,4 +1,4 @@
-import { NormalEquations } from './nnls.ts';
+import { NormalEquations } from './normal-equations.ts';
 
 /** Half of what is known comes from the last 35 prompts. */
 const DECAY = 0.98;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { NormalEquations, type Row } from './nnls.ts';
+import { NormalEquations, type Row } from './normal-equations.ts';
 
 function solve(unknowns: number, rows: readonly Row[]): number[] {
   const equations = new NormalEquations(unknowns);
