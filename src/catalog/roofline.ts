@@ -1,4 +1,4 @@
-import { parametersOf } from './parameters.ts';
+import { parametersOf } from '../core/serving/performance/parameters.ts';
 import type { Architecture, MachineType, Template } from './schema.ts';
 
 /**

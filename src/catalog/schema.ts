@@ -114,12 +114,17 @@ export const MachineType = z.strictObject({
   name: z.string().min(1),
   /** null = any CPU. */
   accelerator: z.string().nullable(),
+  /** What kernels are tuned for; null without an accelerator. */
+  generation: z.enum(['ampere', 'ada', 'hopper', 'blackwell', 'cdna3', 'cdna4', 'other']).nullable().default(null),
   acceleratorCount: z.int().nonnegative(),
   /** This and the next three: of one accelerator (without one, of the machine); null = not known before measured. */
   memoryBytes: count.nullable(),
   bandwidthBytesPerS: count.nullable(),
   /** Dense, bf16. */
   flopsPerS: count.nullable(),
+  /** Dense, 8 and 4 bits; null = no such tensor cores. */
+  flopsFp8PerS: z.number().positive().nullable().default(null),
+  flopsFp4PerS: z.number().positive().nullable().default(null),
   /** One way, out of one accelerator to the others of the machine. */
   linkBytesPerS: count.nullable(),
   sources: z.array(z.string().min(1)).min(1),

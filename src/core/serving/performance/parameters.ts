@@ -1,4 +1,4 @@
-import type { Architecture } from './schema.ts';
+import type { ModelShape } from './facts.ts';
 
 /**
  * Parameters of a model by part, from its shape: matrices only, without norms, biases and vision towers (together
@@ -18,12 +18,11 @@ export interface Parameters {
   readonly active: number;
 }
 
-export function parametersOf(architecture: Architecture): Parameters {
-  const { feedForward, hiddenSize, kind, layers, tiedEmbeddings, vocabularySize } = architecture;
+export function parametersOf(shape: ModelShape): Parameters {
+  const { feedForward, hiddenSize, kind, layers, tiedEmbeddings, vocabularySize } = shape;
   const { experts } = feedForward;
-  const linearLayers = architecture.attention.linear?.layers ?? 0;
-  const attention =
-    (layers - linearLayers) * attentionOfLayer(architecture) + linearLayers * linearAttentionOfLayer(architecture);
+  const linearLayers = shape.attention.linear?.layers ?? 0;
+  const attention = (layers - linearLayers) * attentionOfLayer(shape) + linearLayers * linearAttentionOfLayer(shape);
   const matrices = feedForward.gated ? 3 : 2;
   const expert = experts ? experts.layers * matrices * hiddenSize * experts.intermediateSize : 0;
   const dense =
@@ -41,7 +40,7 @@ export function parametersOf(architecture: Architecture): Parameters {
   };
 }
 
-function attentionOfLayer({ attention, hiddenSize }: Architecture): number {
+function attentionOfLayer({ attention, hiddenSize }: ModelShape): number {
   const { headDimension, heads, kvHeads, mla, outputGate, sparse } = attention;
   if (!mla) return hiddenSize * headDimension * (heads * (outputGate ? 3 : 2) + 2 * kvHeads);
   const { kvLoraRank, qLoraRank, ropeDimension, valueDimension } = mla;
@@ -57,7 +56,7 @@ function attentionOfLayer({ attention, hiddenSize }: Architecture): number {
 }
 
 /** Gated delta rule: projections in for query, key, value and gate, two scalars a head, a convolution, and out. */
-function linearAttentionOfLayer({ attention, hiddenSize }: Architecture): number {
+function linearAttentionOfLayer({ attention, hiddenSize }: ModelShape): number {
   if (!attention.linear) return 0;
   const { convolutionWidth, keyDimension, keyHeads, valueDimension, valueHeads } = attention.linear;
   const keyWidth = keyHeads * keyDimension;
