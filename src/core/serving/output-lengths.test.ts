@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { seededRandom } from '../../workload/trace.ts';
+import { seededRandom } from '../../workload/random.ts';
 import { LENGTH_OPTIONS, OutputLengths, pinballLoss } from './output-lengths.ts';
 
 const NO_LIMIT = 1e9;
