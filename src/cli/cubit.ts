@@ -4,6 +4,7 @@ import { CubitError, toCubitError } from '../core/errors.ts';
 import { addAdopt } from './adopt.ts';
 import { addCompletion } from './completion.ts';
 import { addDemo } from './demo.ts';
+import { addEvaluate } from './evaluate.ts';
 import { errorJson, renderError } from './render.ts';
 import { addUp } from './up.ts';
 import { addVerbCommands } from './verbs.ts';
@@ -43,6 +44,7 @@ addDemo(program);
 addWeights(program);
 addAdopt(program);
 addVerbCommands(program);
+addEvaluate(program);
 addCompletion(program);
 exitOnUsage(program);
 

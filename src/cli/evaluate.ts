@@ -1,0 +1,12 @@
+import type { Command } from 'commander';
+import { addEvaluateLengths } from './evaluate/lengths.ts';
+import { addEvaluateWork } from './evaluate/work.ts';
+
+/** `cubit evaluate …`: how far Cubit's predictions are from measurements, on files that anyone may bring. */
+export function addEvaluate(program: Command): void {
+  const group = program
+    .command('evaluate')
+    .description('how far predictions are from measurements, on public data or your own of the same format');
+  addEvaluateWork(program, group);
+  addEvaluateLengths(program, group);
+}
