@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addEvaluateEngine } from './evaluate/engine.ts';
 import { addEvaluateLengths } from './evaluate/lengths.ts';
 import { addEvaluateWork } from './evaluate/work.ts';
 
@@ -9,4 +10,5 @@ export function addEvaluate(program: Command): void {
     .description('how far predictions are from measurements, on public data or your own of the same format');
   addEvaluateWork(program, group);
   addEvaluateLengths(program, group);
+  addEvaluateEngine(program, group);
 }
