@@ -2,7 +2,7 @@ import type { StepModel } from '../work.ts';
 import { CONSTANTS } from './constants.ts';
 import { distinctExperts, expertReadShare, flopsShare, latencyUs, weightShare } from './decode.ts';
 import type { Deployment } from './facts.ts';
-import { cacheReadBytes, cacheShards, layerKinds, prefillFlopsPerPair, stateBytes } from './layers.ts';
+import { allReducesOf, cacheReadBytes, cacheShards, layerKinds, prefillFlopsPerPair, stateBytes } from './layers.ts';
 import { parametersOf } from './parameters.ts';
 import { bytesOf, computeFormat, computeUs, overlapped, readUs } from './rates.ts';
 
@@ -129,7 +129,7 @@ function normsUs({ accelerator, parallelism, shape }: Deployment, tokens: number
   const { experts, intermediateSize } = shape.feedForward;
   const expertLayers = experts?.layers ?? 0;
   const widths =
-    (shape.layers - expertLayers) * (intermediateSize ?? 0) +
+    (layerKinds(shape).feedForward - expertLayers) * (intermediateSize ?? 0) +
     (experts ? expertLayers * (experts.activePerToken + experts.shared) * experts.intermediateSize : 0);
   const elements =
     NORM_ELEMENTS * shape.layers * shape.hiddenSize + (ACTIVATION_ELEMENTS * widths) / parallelism.tensor;
@@ -137,12 +137,12 @@ function normsUs({ accelerator, parallelism, shape }: Deployment, tokens: number
 }
 
 /**
- * Ring collectives of 2-byte activations: two all-reduces a layer in a tensor group; an all-gather and a
+ * Ring collectives of 2-byte activations: an all-reduce after each attention and feed-forward in a tensor group; an all-gather and a
  * reduce-scatter (together one all-reduce) of all ranks' tokens a layer of experts under attention data parallelism.
  */
 function collectivesUs(deployment: Deployment, tokens: number, rankTokens: number, facts: MixedStepFacts): number {
   const { attentionData, tensor } = deployment.parallelism;
-  const { hiddenSize, layers } = deployment.shape;
+  const { hiddenSize } = deployment.shape;
   const ring = facts.ring ?? {
     latencyUs: CONSTANTS.allReduceUs + CONSTANTS.allReduceDoublingUs * Math.log2(tensor * attentionData),
     bytesPerS: (deployment.accelerator.linkBytesPerS ?? Number.POSITIVE_INFINITY) * CONSTANTS.linkShare,
@@ -150,7 +150,7 @@ function collectivesUs(deployment: Deployment, tokens: number, rankTokens: numbe
   const allReduceUs = (size: number, count: number) =>
     (count * hiddenSize * 2 * 2 * (size - 1) * 1e6) / (size * ring.bytesPerS);
   let us = 0;
-  if (tensor > 1) us += 2 * layers * (ring.latencyUs + allReduceUs(tensor, rankTokens));
+  if (tensor > 1) us += allReducesOf(deployment.shape) * (ring.latencyUs + allReduceUs(tensor, rankTokens));
   if (attentionData > 1) {
     us += layerKinds(deployment.shape).experts * (2 * ring.latencyUs + allReduceUs(tensor * attentionData, tokens));
   }
