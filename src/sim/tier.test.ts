@@ -33,14 +33,15 @@ describe('ratedRequestsPerS', () => {
   });
 
   it('meets the targets it is given, and no more', () => {
-    const slo = { ttftMs: 300, tpotMs: 14 };
-    const rate = ratedRequestsPerS(single, shape, slo);
-    const { tpotMs, ttftMs } = tierLatency(single, shape, rate, 1);
+    const slo = { ttftMs: 100, tpotMs: 14 };
+    const short = { promptTokens: 500, outputTokens: 20 };
+    const rate = ratedRequestsPerS(single, short, slo);
+    const { tpotMs, ttftMs } = tierLatency(single, short, rate, 1);
     expect(ttftMs.p95).toBeLessThanOrEqual(slo.ttftMs);
     expect(tpotMs?.p95).toBeLessThanOrEqual(slo.tpotMs);
-    const above = tierLatency(single, shape, rate * 1.02, 1);
+    const above = tierLatency(single, short, rate * 1.02, 1);
     expect(above.ttftMs.p95 > slo.ttftMs || above.tpotMs!.p95 > slo.tpotMs).toBe(true);
-    expect(ratedRequestsPerS(single, shape, { ttftMs: 1 })).toBe(0);
+    expect(ratedRequestsPerS(single, short, { ttftMs: 1 })).toBe(0);
   });
 });
 
