@@ -36,11 +36,14 @@ const deployment = (shape: ModelShape, tensor = 1, attentionData = 1): Deploymen
   draftTokens: 0,
 });
 const at = { contextTokens: 1_000, chunkTokens: 2_048 };
-const stepUs = (of: Deployment, tokens: number, facts = {}) => mixedStepOf(of, at, facts)(tokens, tokens).tau0Us;
+const ring = { latencyUs: 20, bytesPerS: 16e9 };
+const free = { latencyUs: 0, bytesPerS: 1e15 };
+const stepUs = (of: Deployment, tokens: number, facts = {}) =>
+  mixedStepOf(of, at, { ring: free, ...facts })(tokens, tokens).tau0Us;
 
 describe('mixedStepOf', () => {
   it('agrees with the decode terms where nothing is prefilled', () => {
-    const model = mixedStepOf(deployment(dense), at)(32, 32);
+    const model = mixedStepOf(deployment(dense), at, { ring: free })(32, 32);
     const us = model.tau0Us + 32 * (model.tau3Us + 1_000 * model.tau4Us);
     expect(us / decodeUs(deployment(dense), { sequences: 32, contextTokens: 1_000 })).toBeCloseTo(1, 1);
   });
@@ -58,18 +61,15 @@ describe('mixedStepOf', () => {
   });
 
   it('divides among a tensor group what can be divided and pays for its rings', () => {
-    const slow = { ring: { latencyUs: 20, bytesPerS: 16e9 } };
-    expect(stepUs(deployment(dense, 2), 1)).toBeLessThan(stepUs(deployment(dense), 1));
-    const extra =
-      stepUs(deployment(dense, 2), 1, slow) -
-      stepUs(deployment(dense, 2), 1, { ring: { latencyUs: 0, bytesPerS: 1e15 } });
+    const two = deployment(dense, 2);
+    expect(stepUs(two, 1)).toBeLessThan(stepUs(deployment(dense), 1));
+    const extra = stepUs(two, 1, { ring }) - stepUs(two, 1);
     expect(extra).toBeCloseTo(64 * (20 + (4_096 * 2 * 1e6) / 16e9), 0);
   });
 
   it('exchanges all ranks’ tokens a layer of experts, and nothing where there are none', () => {
-    const ring = { ring: { latencyUs: 20, bytesPerS: 16e9 } };
-    const free = { ring: { latencyUs: 0, bytesPerS: 1e15 } };
-    const of = (shape: ModelShape, facts: object) => mixedStepOf(deployment(shape, 1, 2), at, facts)(100, 60).tau0Us;
+    const of = (shape: ModelShape, over: typeof ring) =>
+      mixedStepOf(deployment(shape, 1, 2), at, { ring: over })(100, 60).tau0Us;
     expect(of(experts, ring) - of(experts, free)).toBeCloseTo(32 * (40 + (100 * 4_096 * 2 * 1e6) / 16e9), 0);
     expect(of(dense, ring) - of(dense, free)).toBeCloseTo(0, 6);
   });
