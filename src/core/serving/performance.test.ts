@@ -58,6 +58,14 @@ describe('performanceOf', () => {
   });
 });
 
+it('says how far off it may be: further with many requests, drafts or ranks', () => {
+  const plain = performanceOf(on(R1, { tensor: 16 }), point).band;
+  expect(plain.tpot.half).toBeLessThan(plain.tpot.nineTenths);
+  expect(performanceOf(on(R1, { attentionData: 16 }), point).band.tpot.half).toBeGreaterThan(plain.tpot.half);
+  const many = { ...point, concurrency: 512 };
+  expect(performanceOf(on(R1, { tensor: 16 }), many).band.ttft.half).toBeGreaterThan(plain.ttft.half);
+});
+
 describe('bad input', () => {
   it('asks for the facts of an accelerator that are missing', () => {
     const unknown = { ...H100, memoryBytes: Number.NaN, bandwidthBytesPerS: 0, linkBytesPerS: null };

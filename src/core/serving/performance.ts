@@ -1,3 +1,4 @@
+import { type ErrorBand, errorBandOf } from './performance/band.ts';
 import { type Capacity, capacityOf } from './performance/capacity.ts';
 import { checkDeployment, checkPositive } from './performance/check.ts';
 import { CONSTANTS } from './performance/constants.ts';
@@ -30,6 +31,7 @@ export interface Performance extends Capacity {
   readonly prefill: PrefillTerms;
   readonly ttftTerms: TtftTerms;
   readonly ttftUs: number;
+  readonly band: ErrorBand;
 }
 
 /**
@@ -54,7 +56,8 @@ export function performanceOf(deployment: Deployment, point: OperatingPoint, loa
     decodeUs: CONSTANTS.ttftSteps * sum(decode),
     overflowUs: CONSTANTS.ttftOverflow * Math.max(0, concurrency / running - 1) * outputTokens * tpotUs,
   };
-  return { ...capacity, running, terms, tpotUs, prefill, ttftTerms, ttftUs: sum(ttftTerms) };
+  const band = errorBandOf(deployment, concurrency);
+  return { ...capacity, running, terms, tpotUs, prefill, ttftTerms, ttftUs: sum(ttftTerms), band };
 }
 
 /** While a request writes its answer, every other one of its rank is prefilled once; in a burst, mostly before it. */

@@ -47,8 +47,8 @@ export function predictDisaggregated(row: MeasuredRow, deployment: Deployment): 
 
 /** Wide decode pools of mixtures attend by data parallelism once there are enough requests to fill the ranks. */
 function withAttentionRanks(deployment: Deployment, concurrency: number): Deployment {
-  const { attentionData, pipeline, tensor } = deployment.parallelism;
+  const { attentionData, tensor } = deployment.parallelism;
   const mixture = deployment.shape.feedForward.experts !== undefined;
   if (!mixture || attentionData > 1 || concurrency < 16 * tensor) return deployment;
-  return { ...deployment, parallelism: { tensor: 1, attentionData: tensor, pipeline } };
+  return { ...deployment, parallelism: { ...deployment.parallelism, tensor: 1, attentionData: tensor } };
 }

@@ -15,7 +15,9 @@ export const CONSTANTS = {
   /** tables: share of memory bandwidth that skinny GEMMs, fused experts and decode attention reach. */
   weightReadShare: 0.888,
   fp4ReadShare: 0.708,
-  expertReadShare: 0.691,
+  expertReadShare: 0.8,
+  /** tables: width of an expert on one accelerator at which half of that share is reached. */
+  expertHalfWidth: 40,
   expertReadBlackwell: 1.14,
   /** tables: the same where 4-bit integers are widened on the way. */
   expertReadInt4: { hopper: 0.35, blackwell: 0.2 },
