@@ -172,6 +172,11 @@ export const Template = z.strictObject({
     sequences: count,
     threads: z.int().nonnegative().default(0),
     structuredOutput: z.boolean().default(false),
+    /**
+     * Tokens that the model's chat template adds to a prompt once (a start token, a default system message, the header of
+     * the answer), beside those around each message. Learned when absent.
+     */
+    chatTemplateTokens: z.int().nonnegative().optional(),
     /** Mean bits of a stored weight, and of a KV cache element; 16 unless said. */
     weightBits: z.number().positive().optional(),
     kvBits: z.number().positive().optional(),
