@@ -32,6 +32,8 @@ export const Architecture = z.strictObject({
     kvHeads: count,
     /** Of a query and a key; with `mla` the part that is not rotated. */
     headDimension: count,
+    /** Layers of the model without attention of any kind. */
+    skippedLayers: count.optional(),
     /** A gate on the output doubles the query projection. */
     outputGate: z.boolean().optional(),
     /** Tokens a windowed layer sees, and how many layers are windowed. */
@@ -40,7 +42,7 @@ export const Architecture = z.strictObject({
     mla: z
       .strictObject({ kvLoraRank: count, qLoraRank: count.nullable(), ropeDimension: count, valueDimension: count })
       .optional(),
-    /** Layers with linear (recurrent, gated delta rule) attention: a state of fixed size, no growing KV cache. */
+    /** Layers with linear (recurrent: gated delta rule, Mamba-2) attention: a state of fixed size, no growing KV cache. */
     linear: z
       .strictObject({
         layers: count,
@@ -59,6 +61,8 @@ export const Architecture = z.strictObject({
     gated: z.boolean(),
     /** Intermediate size of dense layers; null when every layer is a mixture of experts. */
     intermediateSize: count.nullable(),
+    /** Layers of the model without a feed-forward. */
+    skippedLayers: count.optional(),
     experts: z
       .strictObject({
         count,
@@ -67,6 +71,10 @@ export const Architecture = z.strictObject({
         intermediateSize: count,
         /** Layers that are a mixture of experts. */
         layers: count,
+        /** Width that routed experts work on, where the hidden state is compressed for them. */
+        latentSize: count.optional(),
+        /** Of all shared experts together, where it is not `shared` times that of a routed one. */
+        sharedIntermediateSize: count.optional(),
       })
       .optional(),
   }),

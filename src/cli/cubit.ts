@@ -43,8 +43,8 @@ addUp(program);
 addDemo(program);
 addWeights(program);
 addAdopt(program);
-addVerbCommands(program);
 addEvaluate(program);
+addVerbCommands(program);
 addCompletion(program);
 exitOnUsage(program);
 

@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import { addEvaluateCalculator } from './evaluate/calculator.ts';
+import { addEvaluateEngine } from './evaluate/engine.ts';
 import { addEvaluateLengths } from './evaluate/lengths.ts';
 import { addEvaluateWork } from './evaluate/work.ts';
 
@@ -8,5 +10,7 @@ export function addEvaluate(program: Command): void {
     .command('evaluate')
     .description('how far predictions are from measurements, on public data or your own of the same format');
   addEvaluateWork(program, group);
+  addEvaluateCalculator(group);
+  addEvaluateEngine(program, group);
   addEvaluateLengths(program, group);
 }

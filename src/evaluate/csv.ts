@@ -22,7 +22,8 @@ function records(text: string): string[][] {
   while (field.lastIndex < text.length) {
     const at = field.lastIndex;
     const match = field.exec(text);
-    if (!match) throw new CubitError('invalid_request', `A quote is out of place after character ${at}: correct the file.`);
+    if (!match)
+      throw new CubitError('invalid_request', `A quote is out of place after character ${at}: correct the file.`);
     const [, raw = '', end] = match;
     fields.push(raw.startsWith('"') ? raw.slice(1, -1).replaceAll('""', '"') : raw);
     if (end === ',') continue;

@@ -1,4 +1,5 @@
-import type { Catalog, MachineType } from '../../catalog/schema.ts';
+import { acceleratorOf } from '../../catalog/from-facts.ts';
+import type { Catalog } from '../../catalog/schema.ts';
 import type { Accelerator, ModelShape } from '../../core/serving/performance/facts.ts';
 
 /** Facts by the names that measured rows use; null = the catalogue has none. */
@@ -12,9 +13,9 @@ export function createFactFinder({ machineTypes, models }: Catalog): FactFinder 
   for (const { architecture, id } of models.values()) if (architecture) shapes.set(modelKey(id), architecture);
   const accelerators = new Map<string, Accelerator>();
   for (const machine of machineTypes.values()) {
-    const accelerator = acceleratorOfMachine(machine);
+    const accelerator = acceleratorOf(machine);
     // Larger machines come later and know the link.
-    if (accelerator) accelerators.set(machine.id.replace(/-x\d+$/, ''), accelerator);
+    if (accelerator) accelerators.set(systemKey(machine.id.replace(/-x\d+$/, '')), accelerator);
   }
   return {
     shapeOf: (modelPath) => shapes.get(modelKey(modelPath)) ?? null,
@@ -22,30 +23,28 @@ export function createFactFinder({ machineTypes, models }: Catalog): FactFinder 
   };
 }
 
-/** `nvidia/Llama-3.1-8B-Instruct-FP8`, `meta-llama/Meta-Llama-3.1-8B` and `llama-3.1-8b-instruct` are one architecture. */
+/** `nvidia/Llama-3.1-8B-Instruct-FP8`, `meta-llama/Meta-Llama-3.1-8B`, `LLAMA3.1_8B` are one architecture. */
 export function modelKey(modelPath: string): string {
-  let key = modelPath.split('/').at(-1)!.toLowerCase().replaceAll('_', '.').replace(/^(meta|nvidia)-/, '');
-  const suffix = /-(fp8|fp4|nvfp4|mxfp4|bf16|int4|int8|awq|gptq|w4a16|w8a8|static|dynamic|pertensor|per-tensor|block|instruct|chat|it|hf|base|thinking|preview|v0\.\d|\d{4}|terminus|eagle3?|reasoning|turbo|speciale|exp)$/;
-  while (suffix.test(key)) key = key.replace(suffix, '');
-  return key;
+  let key = modelPath.split('/').at(-1)!.toLowerCase();
+  key = key
+    .replace(/(\d)_(\d)/g, '$1.$2')
+    .replaceAll('_', '-')
+    .replace(/^(meta|nvidia)-/, '');
+  while (VARIANT.test(key)) key = key.replace(VARIANT, '');
+  return key.replaceAll('-', '');
 }
 
-const SYSTEMS: Readonly<Record<string, string>> = { a100: 'a100-80g', 'rtx-pro-6000-server': 'rtx-pro-6000' };
+/** Endings that say how a checkpoint was trained further, dated or stored, and change no shape. */
+const VARIANT =
+  /-((nvfp4|mxfp4|fp4|fp8|bf16|int4|int8|awq|gptq|w4a16|w8a8)(-v\d)?|static|dynamic|pertensor|block|instruct|chat|it|hf|base|thinking|reasoning|preview|terminus|exp|v0\.\d|v1(\.\d)?|\d{4})$/;
+
+const SYSTEMS: Readonly<Record<string, string>> = { a100: 'a10080g', rtxpro6000server: 'rtxpro6000' };
 
 /** `h100_sxm` → `h100`: the SXM form is the one that the catalogue names plainly. */
 function systemKey(system: string): string {
-  const key = system.toLowerCase().replaceAll('_', '-').replace(/-(sxm\d?|nvl\d*)$/, '');
+  const key = system
+    .toLowerCase()
+    .replace(/[-_](sxm\d?|nvl\d*)$/, '')
+    .replace(/[-_]/g, '');
   return SYSTEMS[key] ?? key;
-}
-
-export function acceleratorOfMachine(machine: MachineType): Accelerator | null {
-  const { bandwidthBytesPerS, flopsFp4PerS, flopsFp8PerS, flopsPerS, generation, linkBytesPerS, memoryBytes } = machine;
-  if (generation === null || memoryBytes === null || bandwidthBytesPerS === null || flopsPerS === null) return null;
-  return {
-    generation,
-    memoryBytes,
-    bandwidthBytesPerS,
-    flopsPerS: { bf16: flopsPerS, fp8: flopsFp8PerS, fp4: flopsFp4PerS },
-    linkBytesPerS,
-  };
 }

@@ -53,7 +53,8 @@ export function parseRows(csv: string): { readonly rows: MeasuredRow[]; readonly
   records.forEach((record, index) => {
     const reason = faultOf(record);
     if (reason === null) rows.push(rowOf(record, index));
-    else faults.push({ record: index + 2, modelPath: record['model_path'] ?? '', system: record['system'] ?? '', reason });
+    else
+      faults.push({ record: index + 2, modelPath: record['model_path'] ?? '', system: record['system'] ?? '', reason });
   });
   return { rows, faults };
 }
@@ -68,7 +69,8 @@ export interface RowFault {
 function faultOf(record: Record<string, string>): string | null {
   const backend = record['backend'] ?? '';
   if (!BACKENDS.includes(backend)) return `no facts of the engine ${backend || '(none)'}`;
-  if (record['mode'] !== 'agg' && record['mode'] !== 'disagg') return `mode ${record['mode']} is neither agg nor disagg`;
+  if (record['mode'] !== 'agg' && record['mode'] !== 'disagg')
+    return `mode ${record['mode']} is neither agg nor disagg`;
   for (const name of ['isl', 'osl', 'silicon_ttft_ms', 'silicon_tpot_ms']) {
     if (!(Number(record[name]) > 0)) return `${name} is ${record[name] || 'empty'}, not a positive number`;
   }

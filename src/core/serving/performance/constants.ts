@@ -48,7 +48,8 @@ export const CONSTANTS = {
   /** rows: what each engine adds around its kernels. */
   engineOverhead: { trtllm: 1, sglang: 1.1, vllm: 1.2 } satisfies Record<EngineKind, number>,
   /** Kernels of a layer, counted from engines' decode paths. */
-  kernelsPerLayer: 9,
+  kernelsPerAttention: 5,
+  kernelsPerFeedForward: 4,
   kernelsPerExpertLayer: 3,
   kernelsPerSharedExpertLayer: 3,
   kernelsPerLatentLayer: 8,
@@ -93,4 +94,12 @@ export const CONSTANTS = {
   ttftAttentionData: 2.19,
   ttftSteps: 1.54,
   ttftOverflow: 0.33,
+
+  /** rows: disaggregated deployments, whose workers and batches are not known. */
+  disaggregatedBatchExponent: 0.925,
+  disaggregatedDecodeFactor: 0.76,
+  disaggregatedTtftUs: 140_000,
+  disaggregatedPrefill: 3.1,
+  disaggregatedQueue: 0.042,
+  disaggregatedQueueExponent: 0.755,
 } as const;

@@ -1,6 +1,14 @@
 import { CONSTANTS } from './constants.ts';
 import type { Deployment, Format } from './facts.ts';
-import { cacheReadBytes, cacheShards, decodeFlopsPerPair, kernelsOf, layerKinds, stateBytes } from './layers.ts';
+import {
+  allReducesOf,
+  cacheReadBytes,
+  cacheShards,
+  decodeFlopsPerPair,
+  kernelsOf,
+  layerKinds,
+  stateBytes,
+} from './layers.ts';
 import { type Parameters, parametersOf } from './parameters.ts';
 import { bytesOf, computeFormat, computeUs, overlapped, readUs } from './rates.ts';
 
@@ -135,7 +143,7 @@ function collectivesUs(deployment: Deployment, tokens: number): number {
   let us = 0;
   if (tensor > 1) {
     const floor = CONSTANTS.allReduceUs + CONSTANTS.allReduceDoublingUs * Math.log2(tensor);
-    us += 2 * shape.layers * (floor + allReduceBytesUs(deployment, tokens));
+    us += allReducesOf(shape) * (floor + allReduceBytesUs(deployment, tokens));
   }
   if (attentionData > 1) us += 2 * layerKinds(shape).experts * (CONSTANTS.allToAllUs + dispatchUs(deployment, tokens));
   return us;

@@ -15,6 +15,7 @@ export interface ModelShape {
     readonly heads: number;
     readonly kvHeads: number;
     readonly headDimension: number;
+    readonly skippedLayers?: number | undefined;
     readonly outputGate?: boolean | undefined;
     readonly slidingWindow?: { readonly tokens: number; readonly layers: number } | undefined;
     readonly mla?:
@@ -42,6 +43,7 @@ export interface ModelShape {
   readonly feedForward: {
     readonly gated: boolean;
     readonly intermediateSize: number | null;
+    readonly skippedLayers?: number | undefined;
     readonly experts?:
       | {
           readonly count: number;
@@ -49,6 +51,8 @@ export interface ModelShape {
           readonly shared: number;
           readonly intermediateSize: number;
           readonly layers: number;
+          readonly latentSize?: number | undefined;
+          readonly sharedIntermediateSize?: number | undefined;
         }
       | undefined;
   };

@@ -9,13 +9,21 @@ export interface LayerKinds {
   readonly full: number;
   readonly windowed: number;
   readonly linear: number;
+  readonly feedForward: number;
+  /** Those of `feedForward` that are a mixture of experts. */
   readonly experts: number;
 }
 
 export function layerKinds({ attention, feedForward, layers }: ModelShape): LayerKinds {
   const windowed = attention.slidingWindow?.layers ?? 0;
   const linear = attention.linear?.layers ?? 0;
-  return { full: layers - windowed - linear, windowed, linear, experts: feedForward.experts?.layers ?? 0 };
+  return {
+    full: layers - windowed - linear - (attention.skippedLayers ?? 0),
+    windowed,
+    linear,
+    feedForward: layers - (feedForward.skippedLayers ?? 0),
+    experts: feedForward.experts?.layers ?? 0,
+  };
 }
 
 /** Cached elements of one token in one layer; with MLA the compressed latent, shared by all heads. */
@@ -59,15 +67,22 @@ export function prefillFlopsPerPair({ attention: { headDimension, heads, mla } }
 
 /** Kernels of one step, counted from the shape. */
 export function kernelsOf(shape: ModelShape): number {
-  const { attention, feedForward, layers } = shape;
-  const kinds = layerKinds(shape);
-  const softmax = layers - kinds.linear;
+  const { attention, feedForward } = shape;
+  const { experts, feedForward: feedForwards, full, linear, windowed } = layerKinds(shape);
+  const softmax = full + windowed;
   return (
-    CONSTANTS.kernelsPerLayer * layers +
-    CONSTANTS.kernelsPerExpertLayer * kinds.experts +
-    (feedForward.experts?.shared ? CONSTANTS.kernelsPerSharedExpertLayer * kinds.experts : 0) +
+    CONSTANTS.kernelsPerAttention * (softmax + linear) +
+    CONSTANTS.kernelsPerFeedForward * feedForwards +
+    CONSTANTS.kernelsPerExpertLayer * experts +
+    (feedForward.experts?.shared ? CONSTANTS.kernelsPerSharedExpertLayer * experts : 0) +
     (attention.mla ? CONSTANTS.kernelsPerLatentLayer * softmax : 0) +
-    CONSTANTS.kernelsPerLinearLayer * kinds.linear +
+    CONSTANTS.kernelsPerLinearLayer * linear +
     (attention.sparse ? CONSTANTS.kernelsPerSparseLayer * softmax : 0)
   );
+}
+
+/** All-reduces of one step under tensor parallelism: one after each attention and each feed-forward. */
+export function allReducesOf(shape: ModelShape): number {
+  const { feedForward, full, linear, windowed } = layerKinds(shape);
+  return full + windowed + linear + feedForward;
 }

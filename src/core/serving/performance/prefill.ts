@@ -1,7 +1,7 @@
 import { CONSTANTS } from './constants.ts';
 import { allReduceBytesUs, expertReadShare, flopsShare, latencyUs, weightShare } from './decode.ts';
 import type { Deployment } from './facts.ts';
-import { kernelsOf, layerKinds, prefillFlopsPerPair } from './layers.ts';
+import { allReducesOf, kernelsOf, layerKinds, prefillFlopsPerPair } from './layers.ts';
 import { parametersOf } from './parameters.ts';
 import { bytesOf, computeFormat, computeUs, overlapped, readUs } from './rates.ts';
 
@@ -19,13 +19,14 @@ export interface PrefillTerms {
   readonly launchUs: number;
 }
 
-export function prefillTerms(deployment: Deployment, promptTokens: number): PrefillTerms {
+/** `ranksBusy` attention ranks prefill one prompt each at the same time: they share the experts' accelerators. */
+export function prefillTerms(deployment: Deployment, promptTokens: number, ranksBusy = 1): PrefillTerms {
   const { engine, shape } = deployment;
   return {
-    gemmUs: gemmUs(deployment, promptTokens),
+    gemmUs: gemmUs(deployment, promptTokens, promptTokens * ranksBusy),
     attentionUs: attentionUs(deployment, promptTokens),
     weightsUs: allWeightsUs(deployment),
-    collectivesUs: 2 * shape.layers * allReduceBytesUs(deployment, promptTokens),
+    collectivesUs: allReducesOf(shape) * allReduceBytesUs(deployment, promptTokens),
     latencyUs: 1.3 * latencyUs(deployment),
     launchUs: CONSTANTS.launchUs * CONSTANTS.launchGraphs[engine] * kernelsOf(shape),
   };
@@ -41,7 +42,11 @@ export function prefillUs(deployment: Deployment, terms: PrefillTerms, launchSha
   return overlapped(device, launchShare * launchUs);
 }
 
-function gemmUs({ accelerator, parallelism, precision, shape }: Deployment, tokens: number): number {
+function gemmUs(
+  { accelerator, parallelism, precision, shape }: Deployment,
+  tokens: number,
+  routedTokens: number,
+): number {
   const of = parametersOf(shape);
   const fill = tokens / (tokens + CONSTANTS.gemmHalfTokens);
   let us = 0;
@@ -54,12 +59,11 @@ function gemmUs({ accelerator, parallelism, precision, shape }: Deployment, toke
   }
   const { experts } = shape.feedForward;
   if (!experts) return us;
-  const perExpert = (tokens * experts.activePerToken) / experts.count;
+  const perExpert = (routedTokens * experts.activePerToken) / experts.count;
   const share = (CONSTANTS.expertFlopsShare * perExpert) / (perExpert + CONSTANTS.expertHalfTokens);
+  const flops = 2 * of.expert * experts.activePerToken * routedTokens;
   const group = parallelism.tensor * parallelism.attentionData;
-  return (
-    us + computeUs(accelerator, (2 * of.expert * experts.activePerToken * tokens) / group, precision.experts, share)
-  );
+  return us + computeUs(accelerator, flops / group, precision.experts, share);
 }
 
 /** Causal attention: half of all pairs, in windowed and sparse layers at most their window. */
