@@ -8,10 +8,10 @@ export interface TimedReply {
   readonly ttftMs: number | null;
   readonly tpotMs: number | null;
   readonly e2eMs: number;
-  /** When each piece of text came: one token each on most servers. */
-  readonly textAtMs: readonly number[];
-  /** The server sent a usage; without one the token counts are 0. */
-  readonly hasUsage: boolean;
+  /** Between consecutive frames that carry text. */
+  readonly itlMs: readonly number[];
+  /** `missing`: none was sent, the token counts are 0. `wrong`: fewer tokens than frames, or more than were allowed. */
+  readonly usage: 'stated' | 'missing' | 'wrong';
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly outputTokens: number;
@@ -28,8 +28,10 @@ export interface ChatCall {
   readonly signal?: AbortSignal;
   readonly dispatcher?: Dispatcher;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Called at every frame that carries text, with its number. */
+  readonly onText?: (frames: number) => void;
   /** More fields of the body, such as `ignore_eos`. */
-  readonly body?: Readonly<Record<string, unknown>>;
+  readonly extraBody?: Readonly<Record<string, unknown>>;
 }
 
 interface Chunk {
@@ -56,7 +58,7 @@ export async function timedChat(call: ChatCall): Promise<TimedReply> {
       temperature: 0,
       stream: true,
       stream_options: { include_usage: true },
-      ...call.body,
+      ...call.extraBody,
     }),
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -72,7 +74,10 @@ export async function timedChat(call: ChatCall): Promise<TimedReply> {
   } else {
     for await (const chunk of sseData(reply.body)) {
       if (chunk.error !== undefined) error = 'stream_error';
-      if ((chunk.choices?.[0]?.delta?.content ?? '') !== '') textAtMs.push(performance.now() - sentAt);
+      if ((chunk.choices?.[0]?.delta?.content ?? '') !== '') {
+        textAtMs.push(performance.now() - sentAt);
+        call.onText?.(textAtMs.length);
+      }
       if (chunk.usage) usage = chunk.usage;
     }
   }
@@ -85,8 +90,12 @@ export async function timedChat(call: ChatCall): Promise<TimedReply> {
     ttftMs,
     tpotMs: ttftMs === null || outputTokens < 2 ? null : (e2eMs - ttftMs) / (outputTokens - 1),
     e2eMs,
-    textAtMs,
-    hasUsage: usage !== null && usage !== undefined,
+    itlMs: textAtMs.slice(1).map((ms, index) => ms - textAtMs[index]!),
+    usage: !usage
+      ? 'missing'
+      : outputTokens < textAtMs.length || outputTokens > call.outputTokensMax
+        ? 'wrong'
+        : 'stated',
     promptTokens: usage?.prompt_tokens ?? 0,
     cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
     outputTokens,
