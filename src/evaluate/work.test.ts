@@ -95,7 +95,8 @@ describe('createDeploymentFinder', () => {
     for (const model of ['Llama-4-Maverick', 'DeepSeek-R1-0528', 'Llama-3.3-70B', 'Qwen3-30B-A3B', 'gpt-oss-120b']) {
       expect('deployment' in find(cell({ model })), model).toBe(true);
     }
-    for (const gpu of ['H100', 'H200', 'B200', 'GB200']) expect('deployment' in find(cell({ gpu })), gpu).toBe(true);
+    for (const gpu of ['H100', 'H200', 'B200', 'GB200', 'RTX 6000 Pro Blackwell Server Edition', 'H200 141GB'])
+      expect('deployment' in find(cell({ gpu })), gpu).toBe(true);
   });
 });
 

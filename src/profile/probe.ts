@@ -1,6 +1,6 @@
 import type { ChatCall, TimedReply } from '../bench/client.ts';
 import { CubitError } from '../core/errors.ts';
-import { textOfTokens } from '../workload/trace.ts';
+import { textOfTokens } from '../workload/text.ts';
 
 /** One request to the engine that is profiled. */
 export interface ProbeRequest {

@@ -9,7 +9,7 @@ import { fitMeasured, type Measurement, measureEngine, profileOf } from '../../p
 import type { Progress } from '../../profile/rounds.ts';
 import { profileTable } from '../../profile/table.ts';
 import { simulatedTiers } from '../../profile/tiers.ts';
-import { seededRandom } from '../../workload/trace.ts';
+import { seededRandom } from '../../workload/random.ts';
 import { bar, liveScreen } from '../demo/screen.ts';
 import type { ProfileFlags } from '../profile.ts';
 import { listFlag, numberFlag, openTarget } from './flags.ts';

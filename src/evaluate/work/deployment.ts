@@ -1,6 +1,14 @@
+import { acceleratorOf } from '../../catalog/from-facts.ts';
 import type { Catalog } from '../../catalog/schema.ts';
-import type { Deployment, Format, ModelShape, Parallelism, Precision } from '../../core/serving/performance/facts.ts';
-import { createFactFinder, modelKey } from '../calculator/facts.ts';
+import type {
+  Accelerator,
+  Deployment,
+  Format,
+  ModelShape,
+  Parallelism,
+  Precision,
+} from '../../core/serving/performance/facts.ts';
+import { createFactFinder } from '../calculator/facts.ts';
 import type { Cell } from './cells.ts';
 
 /** The deployment that a cell measured, or why there are no facts for it. */
@@ -12,7 +20,7 @@ export function createDeploymentFinder(catalog: Catalog): (cell: Cell) => Found 
   return (cell) => {
     const shape = shapeOf(cell.model);
     if (shape === null) return { reason: `the catalogue has no architecture of a model ${cell.model}` };
-    const accelerator = facts.acceleratorOf(cell.gpu);
+    const accelerator = facts.acceleratorOf(cell.gpu) ?? acceleratorByName(catalog, cell.gpu);
     if (accelerator === null) {
       const four = 'memory, bandwidth, FLOP/s and link bandwidth';
       return { reason: `the catalogue has no machine type with a ${cell.gpu}: add one with its four facts, ${four}` };
@@ -28,9 +36,23 @@ export function createDeploymentFinder(catalog: Catalog): (cell: Cell) => Found 
 
 /** Tables shorten names: `Llama-4-Maverick` is the one model whose name goes on from there. */
 function shapeByBeginning({ models }: Catalog, name: string): ModelShape | null {
-  const beginning = `${modelKey(name)}-`;
+  const beginning = `${name.split('/').at(-1)?.toLowerCase().replaceAll('_', '-')}-`;
   const found = [...models.values()].filter(({ architecture, id }) => architecture && id.startsWith(beginning));
   return found.length === 1 ? (found[0]?.architecture ?? null) : null;
+}
+
+/** The one accelerator whose name has all of these words, in any order: `RTX 6000 Pro Blackwell Server Edition`. */
+function acceleratorByName({ machineTypes }: Catalog, gpu: string): Accelerator | null {
+  const wordsOf = (name: string) => name.toLowerCase().match(/\d+(?=gb\b)|[a-z0-9]+/g) ?? [];
+  const wanted = wordsOf(gpu);
+  const found = new Map<string, Accelerator>();
+  for (const machine of machineTypes.values()) {
+    const words = new Set(wordsOf(machine.accelerator ?? ''));
+    const accelerator = wanted.length > 0 && wanted.every((word) => words.has(word)) ? acceleratorOf(machine) : null;
+    // Larger machines come later and know the link.
+    if (accelerator) found.set(machine.accelerator as string, accelerator);
+  }
+  return found.size === 1 ? ([...found.values()][0] ?? null) : null;
 }
 
 /** `TP2`, `DEP4` (attention data-parallel, experts divided), `TEP8` (attention divided too), `TP4PP2`; null = unknown. */
@@ -57,7 +79,7 @@ function precisionOf({ model, precision }: Cell, { feedForward }: ModelShape): P
   const format = formatOf(precision);
   if (format === null) return null;
   const kv = format === 'fp8' || format === 'fp4' ? 'fp8' : 'bf16';
-  if (modelKey(model).startsWith('gpt-oss')) {
+  if (/gpt[-_ ]?oss/i.test(model)) {
     return { attention: 'bf16', dense: 'bf16', experts: 'fp4', head: 'bf16', kv };
   }
   const attention = feedForward.experts && (format === 'fp4' || format === 'int4') ? 'bf16' : format;
