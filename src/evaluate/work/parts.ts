@@ -30,7 +30,10 @@ export function slopesOf(deployment: Deployment, { outputTokens, promptTokens }:
   const { attentionData, pipeline, tensor } = deployment.parallelism;
   const accelerators = attentionData * pipeline * tensor;
   const contextTokens = promptTokens + outputTokens / 2;
-  const batch = Math.min(capacityOf(deployment, contextTokens).sequencesMax, SEQUENCES_PER_RANK_MAX * attentionData);
+  const batch = Math.min(
+    capacityOf(cachingAll(deployment), contextTokens).sequencesMax,
+    SEQUENCES_PER_RANK_MAX * attentionData,
+  );
   const step = decodeTerms(deployment, { sequences: batch, contextTokens });
   const perSequence = accelerators / batch;
   const packed = Math.max(promptTokens, STEP_TOKENS);
@@ -52,6 +55,15 @@ export function slopesOf(deployment: Deployment, { outputTokens, promptTokens }:
 function oneRank(deployment: Deployment): Deployment {
   if (deployment.parallelism.attentionData === 1) return deployment;
   return { ...deployment, parallelism: { tensor: 1, attentionData: 1, pipeline: 1 } };
+}
+
+/**
+ * TensorRT-LLM's cache holds the whole context in windowed layers too, unless `max_attention_window` is set; its default
+ * is none (KvCacheConfig, API reference). What such layers read is the window all the same.
+ */
+function cachingAll(deployment: Deployment): Deployment {
+  const { slidingWindow: _, ...attention } = deployment.shape.attention;
+  return { ...deployment, shape: { ...deployment.shape, attention } };
 }
 
 /** DESIGN §3's coefficients: d1 = τ0/B* + τ3 is three parts here. */
