@@ -209,6 +209,15 @@ export const Template = z.strictObject({
     /** On the machine that was profiled. */
     selfCheck: SelfCheck.optional(),
   }),
+  /**
+   * Work per token with a LoRA adapter on all linear layers, as a multiple of that without, by rank in ascending order.
+   * Measured (`node scripts/measure-lora.ts`); absent: not known.
+   */
+  lora: z
+    .array(z.strictObject({ rank: count, prefill: z.number().min(1), decode: z.number().min(1) }))
+    .min(1)
+    .refine((list) => list.every(({ rank }, i) => rank > (list[i - 1]?.rank ?? 0)), 'order by rank, each rank once')
+    .optional(),
   tiers: z.array(Tier).min(1),
 });
 

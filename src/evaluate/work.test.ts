@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { loadCatalog } from '../catalog/load.ts';
 import { type Cell, groupOf, parseCells } from './work/cells.ts';
 import { createDeploymentFinder } from './work/deployment.ts';
-import { coefficientsOf, PARTS, slopesOf, workPerTokenUs } from './work/parts.ts';
+import { correctedCoefficients, PARTS, slopesOf, workPerTokenUs } from './work/parts.ts';
 import { evaluateWork } from './work.ts';
 
 const catalog = await loadCatalog();
@@ -109,7 +109,7 @@ describe('work at full load', () => {
   const work = (promptTokens: number, outputTokens: number) => {
     const shape = { promptTokens, outputTokens };
     return workPerTokenUs(
-      coefficientsOf(
+      correctedCoefficients(
         slopesOf(deployment, shape),
         PARTS.map(() => 1),
       ),

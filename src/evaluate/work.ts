@@ -4,7 +4,7 @@ import type { Deployment } from '../core/serving/performance/facts.ts';
 import { type Cell, groupOf } from './work/cells.ts';
 import { createDeploymentFinder } from './work/deployment.ts';
 import { distance, factorsFor, type Observation } from './work/fit.ts';
-import { coefficientsOf, contributionsOf, type Shape, slopesOf, workPerTokenUs } from './work/parts.ts';
+import { contributionsOf, correctedCoefficients, type Shape, slopesOf, workPerTokenUs } from './work/parts.ts';
 
 /** Errors are |predicted − measured| ÷ measured of the throughput, percent. */
 export interface WorkReport {
@@ -128,7 +128,7 @@ type WorkOf = (shape: Shape) => number;
 
 function modelOf(left: Known, others: readonly Known[]): WorkOf {
   const factors = factorsFor(left, others);
-  return (shape) => workPerTokenUs(coefficientsOf(slopesOf(left.deployment, shape), factors), shape);
+  return (shape) => workPerTokenUs(correctedCoefficients(slopesOf(left.deployment, shape), factors), shape);
 }
 
 /** The baseline: a·input + b·output for every request of a group, fitted by the same criterion. */

@@ -67,7 +67,7 @@ function cachingAll(deployment: Deployment): Deployment {
 }
 
 /** DESIGN §3's coefficients: d1 = τ0/B* + τ3 is three parts here. */
-export function coefficientsOf(slopes: PartValues, factors: PartValues): WorkCoefficients {
+export function correctedCoefficients(slopes: PartValues, factors: PartValues): WorkCoefficients {
   const [p1 = 0, p2 = 0, weights = 0, latency = 0, host = 0, kv = 0] = slopes.map(
     (us, i) => us * (factors[i] as number),
   );
