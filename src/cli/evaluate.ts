@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addEvaluateCalculator } from './evaluate/calculator.ts';
 import { addEvaluateEngine } from './evaluate/engine.ts';
 import { addEvaluateLengths } from './evaluate/lengths.ts';
+import { addEvaluateOperators } from './evaluate/operators.ts';
 import { addEvaluateWork } from './evaluate/work.ts';
 
 /** `cubit evaluate …`: how far Cubit's predictions are from measurements, on files that anyone may bring. */
@@ -13,4 +14,5 @@ export function addEvaluate(program: Command): void {
   addEvaluateCalculator(group);
   addEvaluateEngine(program, group);
   addEvaluateLengths(program, group);
+  addEvaluateOperators(group);
 }
