@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { acceleratorOf, unitFromFacts } from './from-facts.ts';
 import { loadCatalog } from './load.ts';
+import { simulatedOn, simulatedTiers } from './tiers.ts';
 
 const catalog = await loadCatalog();
 const fromFacts = [...catalog.templates.values()].filter(({ profile }) => profile.from === 'facts');
@@ -9,6 +10,11 @@ it.each(fromFacts)('$id holds what the performance model gives (npm run template
   const { kvTokens, prefillFixedUs, step } = unitFromFacts(template, catalog)!;
   expect(template.profile).toMatchObject({ prefillFixedUs, step });
   expect(template.kvTokensPerUnit).toBe(kvTokens);
+});
+
+it.each(fromFacts)('$id holds the tiers that simulating its profile gives (npm run templates)', (template) => {
+  expect(template.tiers).toEqual(simulatedTiers(template));
+  expect(template.profile.on).toBe(simulatedOn(template));
 });
 
 describe('unitFromFacts', () => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { CubitError } from '../../core/errors.ts';
+import type { EngineErrors, EngineMeans } from '../../evaluate/engine/means.ts';
 import type { EngineReport } from '../../evaluate/engine.ts';
 import { readTextFile } from '../files.ts';
 
@@ -8,6 +9,7 @@ interface Flags {
   readonly bundle: string;
   readonly modelConfig?: string;
   readonly tflops?: number;
+  readonly calibrate?: boolean;
 }
 
 /** `cubit evaluate engine`: the simulator against the log of a real engine. */
@@ -18,7 +20,8 @@ export function addEvaluateEngine(program: Command, group: Command): void {
     .requiredOption('--bundle <folder>', 'config.json, meta.json and requests.jsonl of a run (docs/simulator.md)')
     .option('--model-config <file>', 'the model’s published config.json, where the catalogue does not know the model')
     .option('--tflops <n>', 'dense bf16 TFLOPS of one accelerator, where the catalogue does not know it', above(0))
-    .action(async ({ bundle, modelConfig, tflops }: Flags) => {
+    .option('--calibrate', 'also calibrate on the stamps of the first 30 % of requests')
+    .action(async ({ bundle, calibrate, modelConfig, tflops }: Flags) => {
       const { evaluateEngine } = await import('../../evaluate/engine.ts');
       const { createFactFinder } = await import('../../evaluate/calculator/facts.ts');
       const { loadCatalog } = await import('../../catalog/load.ts');
@@ -28,6 +31,7 @@ export function addEvaluateEngine(program: Command, group: Command): void {
         createFactFinder(await loadCatalog()),
         {
           ...(modelConfig === undefined ? {} : { modelConfig: readJsonObject(modelConfig) }),
+          ...(calibrate ? { calibrate } : {}),
           ...(tflops === undefined ? {} : { flopsPerS: tflops * 1e12 }),
         },
       );
@@ -45,25 +49,27 @@ function readJsonObject(path: string): Record<string, unknown> {
   throw new CubitError('invalid_request', `${path} is not a JSON object: give a model's config.json.`);
 }
 
-function table({
-  assumed,
-  hardware,
-  measured,
-  model,
-  predicted,
-  requests,
-  simulated,
-  ...errors
-}: EngineReport): string {
-  const row = (name: string, ms: number, of: number, percent: number) =>
-    `${name.padEnd(6)}${ms.toFixed(1).padStart(12)}${of.toFixed(1).padStart(12)}${`${percent.toFixed(1)} %`.padStart(10)}`;
+function table(report: EngineReport): string {
+  const { assumed, calibrated, hardware, measured, model, predicted, requests, simulated } = report;
   const { meanRunning, preemptions, steps } = simulated;
+  const errors = (of: EngineErrors) => [of.ttftErrPct, of.tpotErrPct, of.e2eErrPct];
+  const percents = (list: readonly number[]) => list.map((value) => `${value.toFixed(1)} %`);
+  const ms = (means: EngineMeans) => [means.ttftMs, means.tpotMs, means.e2eMs].map((value) => value.toFixed(1));
+  const row = (name: string, cells: readonly string[]) =>
+    name.padEnd(36) + cells.map((cell) => cell.padStart(12)).join('');
   return [
     `${model} on ${hardware}: ${requests} requests, ${steps} steps, ${preemptions} preemptions, ${meanRunning.toFixed(1)} sequences on average`,
-    `${'mean'.padEnd(6)}${'predicted ms'.padStart(12)}${'measured ms'.padStart(12)}${'error'.padStart(10)}`,
-    row('TTFT', predicted.ttftMs, measured.ttftMs, errors.ttftErrPct),
-    row('TPOT', predicted.tpotMs, measured.tpotMs, errors.tpotErrPct),
-    row('E2E', predicted.e2eMs, measured.e2eMs, errors.e2eErrPct),
+    row('means', ['TTFT', 'TPOT', 'E2E']),
+    row('measured, ms', ms(measured)),
+    row('from specifications, ms', ms(predicted)),
+    row('  error', percents(errors(report))),
+    ...(calibrated === undefined
+      ? []
+      : [
+          row(`calibrated on the first ${calibrated.requests}, ms`, ms(calibrated.predicted)),
+          row('  error, all requests', percents(errors(calibrated))),
+          row('  error, the others', percents(errors(calibrated.heldOut))),
+        ]),
     ...assumed.map((line) => `Assumed: ${line}`),
   ].join('\n');
 }

@@ -14,7 +14,7 @@ import { shapeOfConfig } from './huggingface.ts';
  * profiler/perf): GEMMs of 1 to 16 tokens against bandwidth, of 2,048 tokens against peak; fused experts of
  * Qwen3-30B-A3B, 128 of 128 hit, against bandwidth, 8 of 128 hit by 2,048 tokens against peak.
  */
-const OPERATOR_TABLES: Readonly<Record<string, MixedStepFacts>> = {
+const OPERATOR_TABLES: Readonly<Record<string, Omit<MixedStepFacts, 'ring'>>> = {
   rtx4090: { weightReadShare: 0.92, gemmFlopsShare: 0.96 },
   'rtx-pro-6000': { weightReadShare: 0.9, gemmFlopsShare: 0.84, expertReadShare: 0.91, expertFlopsShare: 0.45 },
 };
@@ -80,6 +80,7 @@ export function deploymentOf(bundle: Bundle, finder: FactFinder, given: GivenFac
 function acceleratorKey(name: string, memoryBytes: number): string {
   const key = name.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
   if (key.startsWith('rtxpro')) return key.replace('rtxpro', 'rtx-pro-');
+  if (/^(rtx)?a6000$/.test(key)) return 'rtx-a6000';
   if (key === 'a100') return memoryBytes < 60e9 ? 'a100-40g' : 'a100-80g';
   return key;
 }

@@ -1,10 +1,10 @@
 import type { StepModel } from '../work.ts';
 import { CONSTANTS } from './constants.ts';
-import { distinctExperts, expertReadShare, flopsShare, latencyUs, weightShare } from './decode.ts';
+import { distinctExperts, expertFlopsShare, expertReadShare, latencyUs, weightShare } from './decode.ts';
 import type { Deployment } from './facts.ts';
-import { cacheReadBytes, cacheShards, layerKinds, prefillFlopsPerPair, stateBytes } from './layers.ts';
+import { allReducesOf, cacheReadBytes, cacheShards, layerKinds, prefillFlopsPerPair, stateBytes } from './layers.ts';
 import { parametersOf } from './parameters.ts';
-import { bytesOf, computeFormat, computeUs, overlapped, readUs } from './rates.ts';
+import { bytesOf, computeUs, gemmShare, overlapped, readUs, tableGeneration } from './rates.ts';
 
 /** What is known of these accelerators in particular, from operator tables; the constants hold for the rest. */
 export interface MixedStepFacts {
@@ -13,8 +13,8 @@ export interface MixedStepFacts {
   readonly expertReadShare?: number;
   readonly gemmFlopsShare?: number;
   readonly expertFlopsShare?: number;
-  /** A ring collective: time of an empty one, and bytes/s that it moves; instead of the constants for NVLink. */
-  readonly ring?: { readonly latencyUs: number; readonly bytesPerS: number };
+  /** A ring collective: time of an empty one, and bytes/s that it moves. */
+  readonly ring: { readonly latencyUs: number; readonly bytesPerS: number };
 }
 
 /** Where the parts that do not grow in proportion are taken: mean context of a sequence, prompt tokens of a chunk. */
@@ -43,7 +43,7 @@ const ACTIVATION_ELEMENTS = 3;
 export function mixedStepOf(
   deployment: Deployment,
   at: MixedStepPoint,
-  facts: MixedStepFacts = {},
+  facts: MixedStepFacts,
 ): (tokens: number, rankTokens: number) => StepModel {
   const rest = perSequenceAndToken(deployment, at);
   const fixedUs = latencyUs(deployment) + CONSTANTS.engineOverhead[deployment.engine] * CONSTANTS.hostUs;
@@ -73,7 +73,9 @@ function perSequenceAndToken(
   const { tensor } = parallelism;
   const kinds = layerKinds(shape);
   const bytesPerToken = cacheReadBytes(shape, precision, contextTokens) / contextTokens / cacheShards(shape, tensor);
-  const share = (CONSTANTS.prefillAttentionFlopsShare * chunkTokens) / (chunkTokens + CONSTANTS.attentionHalfTokens);
+  const tables = tableGeneration(accelerator);
+  const fill = chunkTokens / (chunkTokens + CONSTANTS.attentionHalfTokens[tables]);
+  const share = CONSTANTS.prefillAttentionFlopsShare[tables] * fill;
   const seen = shape.attention.slidingWindow?.tokens ?? 0;
   const layers = kinds.full + kinds.windowed * Math.min(1, seen / contextTokens);
   const tau4Us = readUs(accelerator, bytesPerToken, CONSTANTS.kvReadShare);
@@ -99,7 +101,7 @@ function denseUs(
     [of.dense, precision.dense],
   ] as const) {
     const perRank = count / parallelism.tensor;
-    const share = facts.gemmFlopsShare ?? flopsShare(computeFormat(accelerator, format));
+    const share = facts.gemmFlopsShare ?? gemmShare(accelerator, format);
     reading += readUs(accelerator, perRank * bytesOf(format), facts.weightReadShare ?? weightShare(format));
     multiplying += computeUs(accelerator, 2 * tokens * perRank, format, share);
   }
@@ -119,8 +121,13 @@ function expertsUs(
   const bytes = (expert * distinctExperts(shape, tokens) * bytesOf(precision.experts)) / group;
   const flops = (2 * expert * experts.activePerToken * tokens) / group;
   return overlapped(
-    readUs(accelerator, bytes, facts.expertReadShare ?? expertReadShare(accelerator)),
-    computeUs(accelerator, flops, precision.experts, facts.expertFlopsShare ?? CONSTANTS.expertFlopsShare),
+    readUs(accelerator, bytes, facts.expertReadShare ?? expertReadShare(accelerator, precision.experts)),
+    computeUs(
+      accelerator,
+      flops,
+      precision.experts,
+      facts.expertFlopsShare ?? expertFlopsShare(accelerator, precision.experts),
+    ),
   );
 }
 
@@ -129,7 +136,7 @@ function normsUs({ accelerator, parallelism, shape }: Deployment, tokens: number
   const { experts, intermediateSize } = shape.feedForward;
   const expertLayers = experts?.layers ?? 0;
   const widths =
-    (shape.layers - expertLayers) * (intermediateSize ?? 0) +
+    (layerKinds(shape).feedForward - expertLayers) * (intermediateSize ?? 0) +
     (experts ? expertLayers * (experts.activePerToken + experts.shared) * experts.intermediateSize : 0);
   const elements =
     NORM_ELEMENTS * shape.layers * shape.hiddenSize + (ACTIVATION_ELEMENTS * widths) / parallelism.tensor;
@@ -137,22 +144,18 @@ function normsUs({ accelerator, parallelism, shape }: Deployment, tokens: number
 }
 
 /**
- * Ring collectives of 2-byte activations: two all-reduces a layer in a tensor group; an all-gather and a
+ * Ring collectives of 2-byte activations: an all-reduce after each attention and feed-forward in a tensor group; an all-gather and a
  * reduce-scatter (together one all-reduce) of all ranks' tokens a layer of experts under attention data parallelism.
  */
-function collectivesUs(deployment: Deployment, tokens: number, rankTokens: number, facts: MixedStepFacts): number {
-  const { attentionData, tensor } = deployment.parallelism;
-  const { hiddenSize, layers } = deployment.shape;
-  const ring = facts.ring ?? {
-    latencyUs: CONSTANTS.allReduceUs + CONSTANTS.allReduceDoublingUs * Math.log2(tensor * attentionData),
-    bytesPerS: (deployment.accelerator.linkBytesPerS ?? Number.POSITIVE_INFINITY) * CONSTANTS.linkShare,
-  };
+function collectivesUs(deployment: Deployment, tokens: number, rankTokens: number, { ring }: MixedStepFacts): number {
+  const { parallelism, shape } = deployment;
+  const { attentionData, tensor } = parallelism;
   const allReduceUs = (size: number, count: number) =>
-    (count * hiddenSize * 2 * 2 * (size - 1) * 1e6) / (size * ring.bytesPerS);
+    (count * shape.hiddenSize * 2 * 2 * (size - 1) * 1e6) / (size * ring.bytesPerS);
   let us = 0;
-  if (tensor > 1) us += 2 * layers * (ring.latencyUs + allReduceUs(tensor, rankTokens));
+  if (tensor > 1) us += allReducesOf(shape) * (ring.latencyUs + allReduceUs(tensor, rankTokens));
   if (attentionData > 1) {
-    us += layerKinds(deployment.shape).experts * (2 * ring.latencyUs + allReduceUs(tensor * attentionData, tokens));
+    us += layerKinds(shape).experts * (2 * ring.latencyUs + allReduceUs(tensor * attentionData, tokens));
   }
   return us;
 }
