@@ -37,10 +37,10 @@ export function slopesOf(deployment: Deployment, { outputTokens, promptTokens }:
   const step = decodeTerms(deployment, { sequences: batch, contextTokens });
   const perSequence = accelerators / batch;
   const packed = Math.max(promptTokens, STEP_TOKENS);
-  const prefill = prefillTerms(oneRank(deployment), packed);
-  const { attentionUs } = prefillTerms(oneRank(deployment), promptTokens);
-  // One rank's prefill keeps one rank busy; the others compute others' prompts meanwhile.
-  const share = attentionData > 1 ? 1 : accelerators;
+  // Every rank computes prompts: a rank's time is that of its own accelerators, and experts serve all ranks at once.
+  const prefill = prefillTerms(deployment, packed, attentionData);
+  const { attentionUs } = prefillTerms(deployment, promptTokens, attentionData);
+  const share = accelerators / attentionData;
   return [
     (share * (prefill.gemmUs + prefill.collectivesUs)) / packed,
     (share * attentionUs) / (promptTokens ** 2 / 2),
@@ -49,12 +49,6 @@ export function slopesOf(deployment: Deployment, { outputTokens, promptTokens }:
     perSequence * step.hostUs,
     (perSequence * step.kvUs) / contextTokens,
   ];
-}
-
-/** With attention data-parallel, a rank computes its prompts as one accelerator would (experts: its share of all). */
-function oneRank(deployment: Deployment): Deployment {
-  if (deployment.parallelism.attentionData === 1) return deployment;
-  return { ...deployment, parallelism: { tensor: 1, attentionData: 1, pipeline: 1 } };
 }
 
 /**
