@@ -13,7 +13,7 @@ import { type AdaptedMatrix, writeRandomAdapter } from './lora/adapter-file.ts';
  * layers, as the template's `lora` wants it. CPU time of one thread, with and without in turns, smallest of the rounds:
  * other programs on the machine lengthen times, never shorten them.
  */
-const ROUNDS = 5;
+const ROUNDS = 8;
 const PROMPT_TOKENS = 96;
 const OUTPUT_TOKENS = 4;
 const SEQUENCES = 8;
