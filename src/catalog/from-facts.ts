@@ -34,7 +34,7 @@ export function deploymentOf(
     shape,
     accelerator,
     engine: 'vllm',
-    parallelism: { tensor, attentionData, pipeline: 1 },
+    parallelism: { tensor, attentionData, expert: attentionData, pipeline: 1 },
     precision: {
       attention: weights === 'fp4' ? 'bf16' : weights,
       dense: weights,

@@ -50,6 +50,16 @@ describe('evaluateCalculator', () => {
     expect(reason).toMatch(/memory, bandwidth, FLOPS and link/);
   });
 
+  it('lists rows that lack one fact only, and rows that it cannot read, among those it should cover', () => {
+    const alone = csv.replaceAll(',h200_sxm,', ',gh200,').replace(',vllm,', ',lmdeploy,');
+    const { aggregated, uncovered } = evaluateCalculator(alone, catalog).report;
+    expect(aggregated.rows).toBe(25);
+    expect(aggregated.covered).toBeLessThan(25);
+    expect(uncovered.map(({ reason }) => reason).join()).toMatch(
+      /no facts of the engine lmdeploy.*link to the others|link to the others.*no facts of the engine lmdeploy/,
+    );
+  });
+
   it('leaves a family out: refits on the others, under all its names', () => {
     const left = evaluateCalculator(csv, catalog, { leaveOut: 'Qwen/Qwen3-32B-FP8' });
     expect(left.report.constants).toMatch(/refitted without Qwen\/Qwen3-32B-FP8/);

@@ -64,7 +64,7 @@ export function evaluateCalculator(
   const aggregated = kept.filter(({ mode }) => mode === 'agg');
   const { tpot, ttft } = groupOf(aggregated);
   const scope = leaveOut === undefined ? rows.length + faults.length : kept.length;
-  const aggregatedRows = rows.filter(({ mode }) => mode === 'agg').length;
+  const aggregatedRows = [...rows, ...faults].filter(({ mode }) => mode === 'agg').length;
   const report: CalculatorReport = {
     constants:
       leaveOut === undefined
@@ -92,13 +92,24 @@ function predictAll(rows: readonly MeasuredRow[], finder: FactFinder) {
   const predictions: Prediction[] = [];
   const uncovered: Uncovered[] = [];
   for (const row of rows) {
-    const { modelPath, system } = row;
-    const shape = finder.shapeOf(modelPath);
-    const accelerator = finder.acceleratorOf(system);
-    if (shape && accelerator) predictions.push(predict(row, shape, accelerator));
-    else uncovered.push({ modelPath, system, rows: 1, reason: missing(shape === null, accelerator === null) });
+    const outcome = predictOrSay(row, finder);
+    if (typeof outcome !== 'string') predictions.push(outcome);
+    else uncovered.push({ modelPath: row.modelPath, system: row.system, rows: 1, reason: outcome });
   }
   return { predictions, uncovered };
+}
+
+/** A prediction, or what is missing for one. */
+function predictOrSay(row: MeasuredRow, finder: FactFinder): Prediction | string {
+  const shape = finder.shapeOf(row.modelPath);
+  const accelerator = finder.acceleratorOf(row.system);
+  if (!shape || !accelerator) return missing(shape === null, accelerator === null);
+  try {
+    return predict(row, shape, accelerator);
+  } catch (error) {
+    if (error instanceof CubitError) return error.message;
+    throw error;
+  }
 }
 
 function missing(model: boolean, accelerator: boolean): string {

@@ -105,7 +105,7 @@ describe('any sane facts', () => {
     window: fc.boolean(),
   });
 
-  it('give finite, positive times whose every part is at least 0', () => {
+  it('give finite, positive times, no part below 0, never shorter with more in flight', () => {
     fc.assert(
       fc.property(
         shapes,
@@ -128,6 +128,12 @@ describe('any sane facts', () => {
           expect(result.tpotUs).toBeGreaterThan(0);
           expect(result.running).toBeGreaterThanOrEqual(1);
           expect(result.kvTokens).toBeGreaterThan(0);
+          const more = performanceOf(
+            { ...deployment, precision },
+            { concurrency: 2 * concurrency, promptTokens, outputTokens },
+          );
+          expect(more.tpotUs).toBeGreaterThanOrEqual(result.tpotUs * (1 - 1e-9));
+          expect(more.ttftUs).toBeGreaterThanOrEqual(result.ttftUs * (1 - 1e-9));
         },
       ),
       { numRuns: 200 },

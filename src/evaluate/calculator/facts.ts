@@ -36,7 +36,7 @@ export function modelKey(modelPath: string): string {
 
 /** Endings that say how a checkpoint was trained further, dated or stored, and change no shape. */
 const VARIANT =
-  /-((nvfp4|mxfp4|fp4|fp8|bf16|int4|int8|awq|gptq|w4a16|w8a8)(-v\d)?|static|dynamic|pertensor|block|instruct|chat|it|hf|base|thinking|reasoning|preview|terminus|exp|v0\.\d|v1(\.\d)?|\d{4})$/;
+  /-((nvfp4|mxfp4|fp4|fp8|bf16|int4|int8|awq|gptq|w4a16|w8a8)(-v\d)?|static|dynamic|pertensor|block|instruct|chat|it|hf|base|thinking|reasoning|preview|terminus|exp|\d+b-\d+e|v0\.\d|v1(\.\d)?|\d{4})$/;
 
 const SYSTEMS: Readonly<Record<string, string>> = { a100: 'a10080g', rtxpro6000server: 'rtxpro6000' };
 

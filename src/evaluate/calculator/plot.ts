@@ -30,6 +30,7 @@ export function plotErrors(predictions: readonly Prediction[]): string {
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="11">`,
+    '<title>Error of predicted TPOT and TTFT per model, GPU and engine</title>',
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     ...['TPOT', 'TTFT'].map((title, panel) => axis(`${title}: absolute error, %`, panelX(panel), height)),
     ...rows,

@@ -142,6 +142,7 @@ describe('facts by other people’s names', () => {
     'RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8-dynamic',
     'mistralai/Mixtral-8x22B-v0.1',
     'LLAMA3.1_70B',
+    'Llama-4-Maverick',
     'Qwen/Qwen2.5-7B',
     'openai/gpt-oss-20b',
   ])('knows the shape of %s', (path) => {

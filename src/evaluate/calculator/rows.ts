@@ -54,13 +54,20 @@ export function parseRows(csv: string): { readonly rows: MeasuredRow[]; readonly
     const reason = faultOf(record);
     if (reason === null) rows.push(rowOf(record, index));
     else
-      faults.push({ record: index + 2, modelPath: record['model_path'] ?? '', system: record['system'] ?? '', reason });
+      faults.push({
+        record: index + 2,
+        mode: record['mode'] ?? '',
+        modelPath: record['model_path'] ?? '',
+        system: record['system'] ?? '',
+        reason,
+      });
   });
   return { rows, faults };
 }
 
 export interface RowFault {
   readonly record: number;
+  readonly mode: string;
   readonly modelPath: string;
   readonly system: string;
   readonly reason: string;

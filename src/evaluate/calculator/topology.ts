@@ -11,18 +11,18 @@ export function parallelismOf(topology: Topology, backend: MeasuredRow['backend'
   const { attentionData, expert, expertTensor, pipeline, tensor } = topology;
   // A square product stored twice: 16 = 4 × 4 is 4 accelerators whose experts are divided 4-fold, 64 = 8 × 8 is 8.
   if (expert > 1 && expert === expertTensor) {
-    if (tensor === expert * expert) return { tensor: expert, attentionData: 1, pipeline };
-    if (attentionData === expert * expert) return { tensor: 1, attentionData: expert, pipeline };
+    if (tensor === expert * expert) return { tensor: expert, attentionData: 1, expert, pipeline };
+    if (attentionData === expert * expert) return { tensor: 1, attentionData: expert, expert, pipeline };
   }
   // vLLM counts data-parallel ranks beside the tensor group that they live in.
   if (backend === 'vllm' && attentionData > 1 && attentionData === tensor && expert === tensor * attentionData) {
-    return { tensor: 1, attentionData, pipeline };
+    return { tensor: 1, attentionData, expert: attentionData, pipeline };
   }
   // SGLang's tensor size contains its attention ranks.
   if (backend === 'sglang' && attentionData > 1 && tensor >= attentionData && tensor === expert * expertTensor) {
-    return { tensor: tensor / attentionData, attentionData, pipeline };
+    return { tensor: tensor / attentionData, attentionData, expert, pipeline };
   }
-  return { tensor, attentionData, pipeline };
+  return { tensor, attentionData, expert: Math.min(expert, tensor * attentionData), pipeline };
 }
 
 /** A whole disaggregated deployment exported as one aggregated row: no engine divides experts over more than 8 by tensor. */

@@ -3,7 +3,7 @@ import type { Deployment } from './facts.ts';
 
 /** Throws `invalid_request` that names every fact a prediction cannot do without. */
 export function checkDeployment({ accelerator, draftTokens, parallelism, shape }: Deployment): void {
-  const { attentionData, pipeline, tensor } = parallelism;
+  const { attentionData, expert, pipeline, tensor } = parallelism;
   const { bandwidthBytesPerS, flopsPerS, linkBytesPerS, memoryBytes } = accelerator;
   const several = tensor * attentionData > 1;
   const facts: readonly (readonly [string, number | null])[] = [
@@ -18,7 +18,7 @@ export function checkDeployment({ accelerator, draftTokens, parallelism, shape }
       details: { missing },
     });
   }
-  checkPositive({ layers: shape.layers, hiddenSize: shape.hiddenSize, tensor, attentionData, pipeline });
+  checkPositive({ layers: shape.layers, hiddenSize: shape.hiddenSize, tensor, attentionData, expert, pipeline });
   if (!(draftTokens >= 0)) throw new CubitError('invalid_request', `draftTokens is ${draftTokens}; 0 is none.`);
 }
 

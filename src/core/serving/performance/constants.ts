@@ -15,10 +15,12 @@ export const CONSTANTS = {
   /** tables: share of memory bandwidth that skinny GEMMs, fused experts and decode attention reach. */
   weightReadShare: 0.888,
   fp4ReadShare: 0.708,
-  expertReadShare: 0.691,
+  expertReadShare: 0.8,
+  /** tables: width of an expert on one accelerator at which half of that share is reached. */
+  expertHalfWidth: 40,
   expertReadBlackwell: 1.14,
   /** tables: the same where 4-bit integers are widened on the way. */
-  expertReadInt4: { hopper: 0.35, blackwell: 0.2 },
+  expertReadInt4: { hopper: 0.45, blackwell: 0.3 },
   kvReadShare: 0.739,
   /** tables: share of peak FLOP/s of large GEMMs, by what they are multiplied in. */
   gemmFlopsShare: {
@@ -85,11 +87,12 @@ export const CONSTANTS = {
   /** Share of an answer that an engine sets memory aside for when it lets a request in. */
   reservedOutput: { trtllm: 1, sglang: 0.6, vllm: 0.6 } satisfies Record<EngineKind, number>,
   /**
-   * Memory an engine may use, of the data sheet's (whose GB hold 7 % more, of which engines take nine tenths), what it
-   * needs besides weights and cache, and the least that is left for the cache.
+   * Share of the data sheet's memory that weights and cache may have (its GB hold 7 % more, engines take nine tenths and
+   * need some in proportion), what they need besides, and the least that is left for the cache. rows, and the 41,408
+   * tokens that vLLM 0.19 keeps beside Llama 3.1 8B on an RTX 4090 (LLMServingSim's bundle).
    */
-  memoryShare: 0.96,
-  runtimeBytes: 3e9,
+  memoryShare: 0.935,
+  runtimeBytes: 1e9,
   cacheShareMin: 0.04,
 
   /** rows: launching a kernel outside a CUDA graph (prefill), what vLLM's prefill graphs leave of it. */
@@ -113,8 +116,8 @@ export const CONSTANTS = {
   /** rows: disaggregated deployments, whose workers and batches are not known. */
   disaggregatedBatchExponent: 0.925,
   disaggregatedDecodeFactor: 0.76,
-  disaggregatedTtftUs: 140_000,
-  disaggregatedPrefill: 3.1,
-  disaggregatedQueue: 0.042,
-  disaggregatedQueueExponent: 0.755,
+  disaggregatedTtftUs: 60_000,
+  disaggregatedPrefill: 2,
+  disaggregatedQueue: 0.15,
+  disaggregatedQueueExponent: 0.6,
 } as const;

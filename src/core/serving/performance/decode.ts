@@ -87,20 +87,24 @@ export function distinctExperts({ feedForward: { experts } }: Deployment['shape'
   return experts.count * (1 - (1 - experts.activePerToken / experts.count) ** independent);
 }
 
-/** Share of memory bandwidth that fused experts reach. */
-export function expertReadShare(accelerator: Deployment['accelerator'], format: Format): number {
-  if (format === 'int4') return CONSTANTS.expertReadInt4[tableGeneration(accelerator)];
-  return CONSTANTS.expertReadShare * (accelerator.generation === 'blackwell' ? CONSTANTS.expertReadBlackwell : 1);
+/** Share of memory bandwidth that fused experts reach: less where tensor parallelism cuts them thin. */
+export function expertReadShare({ accelerator, parallelism, precision, shape }: Deployment): number {
+  if (precision.experts === 'int4') return CONSTANTS.expertReadInt4[tableGeneration(accelerator)];
+  const { attentionData, expert, tensor } = parallelism;
+  const width = ((shape.feedForward.experts?.intermediateSize ?? 0) * expert) / (tensor * attentionData);
+  const generation = accelerator.generation === 'blackwell' ? CONSTANTS.expertReadBlackwell : 1;
+  return (CONSTANTS.expertReadShare * generation * width) / (width + CONSTANTS.expertHalfWidth);
 }
 
-function expertsUs({ accelerator, parallelism, precision, shape }: Deployment, of: Parameters, tokens: number): number {
+function expertsUs(deployment: Deployment, of: Parameters, tokens: number): number {
+  const { accelerator, parallelism, precision, shape } = deployment;
   const { experts } = shape.feedForward;
   if (!experts) return 0;
   const group = parallelism.tensor * parallelism.attentionData;
   const bytes = (of.expert * distinctExperts(shape, tokens) * bytesOf(precision.experts)) / group;
   const flops = (2 * of.expert * experts.activePerToken * tokens) / group;
   return overlapped(
-    readUs(accelerator, bytes, expertReadShare(accelerator, precision.experts)),
+    readUs(accelerator, bytes, expertReadShare(deployment)),
     computeUs(accelerator, flops, precision.experts, expertFlopsShare(accelerator, precision.experts)),
   );
 }

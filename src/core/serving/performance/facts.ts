@@ -82,10 +82,12 @@ export interface Precision {
   readonly kv: Format;
 }
 
-/** How one replica is divided. `tensor · attentionData · pipeline` accelerators; experts over tensor · attentionData. */
+/** How one replica is divided over tensor · attentionData · pipeline accelerators. */
 export interface Parallelism {
   readonly tensor: number;
   readonly attentionData: number;
+  /** Groups that experts are spread over whole; within each they are cut by width. 1 = all cut by width. */
+  readonly expert: number;
   readonly pipeline: number;
 }
 

@@ -59,7 +59,7 @@ export function on(shape: ModelShape, parallelism: Partial<Parallelism>): Deploy
     shape,
     accelerator: H100,
     engine: 'vllm',
-    parallelism: { tensor: 1, attentionData: 1, pipeline: 1, ...parallelism },
+    parallelism: { tensor: 1, attentionData: 1, expert: 1, pipeline: 1, ...parallelism },
     precision: { attention: 'fp8', dense: 'fp8', experts: 'fp8', head: 'bf16', kv: 'fp8' },
     draftTokens: 0,
   };

@@ -80,15 +80,14 @@ function attentionUs({ accelerator, parallelism, shape }: Deployment, tokens: nu
   return computeUs(accelerator, flops, 'bf16', share);
 }
 
-function allWeightsUs({ accelerator, parallelism, precision, shape }: Deployment): number {
+function allWeightsUs(deployment: Deployment): number {
+  const { accelerator, parallelism, precision, shape } = deployment;
   const of = parametersOf(shape);
   const dense =
     readUs(accelerator, of.attention * bytesOf(precision.attention), weightShare(precision.attention)) +
     readUs(accelerator, of.dense * bytesOf(precision.dense), weightShare(precision.dense));
   const expertBytes = of.expert * (shape.feedForward.experts?.count ?? 0) * bytesOf(precision.experts);
   const group = parallelism.tensor * parallelism.attentionData;
-  return (
-    dense / parallelism.tensor +
-    readUs(accelerator, expertBytes / group, expertReadShare(accelerator, precision.experts))
-  );
+  const experts = expertBytes === 0 ? 0 : readUs(accelerator, expertBytes / group, expertReadShare(deployment));
+  return dense / parallelism.tensor + experts;
 }

@@ -34,6 +34,20 @@ describe('worked by hand', () => {
   });
 });
 
+it('keeps as much beside Llama 3.1 8B on an RTX 4090 as vLLM 0.19 did: 41,408 tokens', () => {
+  const shape = {
+    ...LLAMA_70B,
+    layers: 32,
+    hiddenSize: 4096,
+    attention: { ...LLAMA_70B.attention, heads: 32 },
+    feedForward: { gated: true, intermediateSize: 14_336 },
+  };
+  const precision = { attention: 'bf16', dense: 'bf16', experts: 'bf16', head: 'bf16', kv: 'bf16' } as const;
+  const accelerator = { ...H100, memoryBytes: 24e9 };
+  const { kvTokens } = capacityOf({ ...on(shape, {}), accelerator, precision }, 2048);
+  expect(kvTokens / 41_408).toBeCloseTo(1, 1);
+});
+
 describe('physics', () => {
   it('touches as many experts as it activates for one token, and at most all', () => {
     expect(distinctExperts(QWEN3_30B_A3B, 1)).toBeCloseTo(8, 9);
