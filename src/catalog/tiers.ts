@@ -52,11 +52,11 @@ function enginesOf({ kind, kvTokensPerUnit, profile }: Template, batch: number):
     prefixCaching: false,
     asyncScheduling: true,
   };
-  if (kind === 'single') return { kind: 'single', engine };
+  if (kind === 'single') return engine;
   // A step of prefill machines takes what its prompts take: their fixed part is in prefillFixedUs.
   const prefill = { ...engine, step: { ...step, tau0Us: 0 } };
   const decode = { ...engine, prefillFixedUs: 0, step: { ...step, tau1Us: 0, tau2Us: 0 }, prefixCaching: true };
-  return { kind: 'disaggregated', prefill, decode };
+  return { prefill, decode };
 }
 
 function digits(value: number): number {

@@ -13,9 +13,8 @@ const engine: EngineConfig = {
   prefixCaching: false,
   asyncScheduling: true,
 };
-const single: UnitEngines = { kind: 'single', engine };
+const single: UnitEngines = engine;
 const apart: UnitEngines = {
-  kind: 'disaggregated',
   prefill: { ...engine, step: { ...engine.step, tau0Us: 0 } },
   decode: { ...engine, prefillFixedUs: 0, step: { ...engine.step, tau1Us: 0, tau2Us: 0 }, prefixCaching: true },
 };
@@ -52,15 +51,17 @@ describe('tierLatency', () => {
     expect(at(0.5)).toEqual(at(0.5));
     expect(at(0.9).ttftMs.p95).toBeGreaterThan(at(0.3).ttftMs.p95);
     expect(at(0.9).tpotMs!.p50).toBeGreaterThan(at(0.3).tpotMs!.p50);
-    expect(at(0.9).inFlight).toBeGreaterThan(at(0.3).inFlight);
+    expect(at(0.9).running).toBeGreaterThan(at(0.3).running);
   });
 
   it('is that of one request alone where hardly any come', () => {
-    const { tpotMs, ttftMs, inFlight } = tierLatency(single, shape, 0.01, 1);
+    const { running, tpotMs, ttftMs } = tierLatency(single, shape, 0.01, 1);
     const aloneMs = (6_500 + 6_000 + 30 * 2_000 + (0.001 * 2_000 * 2_001) / 2) / 1000;
     expect(ttftMs.p50).toBeCloseTo(aloneMs, 3);
     expect(tpotMs!.p50).toBeCloseTo((6_500 + 40 + 0.05 * 2_100) / 1000, 2);
-    expect(inFlight).toBeLessThan(0.05);
+    // A request of 1.4 s every 100 s.
+    expect(running).toBeGreaterThan(0.01);
+    expect(running).toBeLessThan(0.02);
   });
 
   it('has no time per output token where one is all there is', () => {

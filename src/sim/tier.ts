@@ -1,6 +1,6 @@
 import { arrivalsWithin } from '../workload/arrivals.ts';
 import { seededRandom } from '../workload/random.ts';
-import { type EngineConfig, type EngineRequest, simulateEngine } from './engine.ts';
+import { type EngineConfig, type EngineRequest, type EngineResult, simulateEngine } from './engine.ts';
 
 /** What a tier is said to do, found by simulating load on its engine. All requests are alike. */
 export interface RequestShape {
@@ -11,9 +11,7 @@ export interface RequestShape {
 }
 
 /** A machine that does both, or machines for prefill and decode; the time between these is not counted. */
-export type UnitEngines =
-  | { readonly kind: 'single'; readonly engine: EngineConfig }
-  | { readonly kind: 'disaggregated'; readonly prefill: EngineConfig; readonly decode: EngineConfig };
+export type UnitEngines = EngineConfig | { readonly prefill: EngineConfig; readonly decode: EngineConfig };
 
 export interface LatencyQuantiles {
   readonly p50: number;
@@ -24,8 +22,8 @@ export interface TierLatency {
   readonly ttftMs: LatencyQuantiles;
   /** null with one token a request. */
   readonly tpotMs: LatencyQuantiles | null;
-  /** Requests in the engine or waiting for it, mean over time. */
-  readonly inFlight: number;
+  /** Sequences that run (where roles are apart, that decode), mean over time. */
+  readonly running: number;
 }
 
 const ROUNDS = 6;
@@ -46,24 +44,22 @@ export function tierLatency(unit: UnitEngines, shape: RequestShape, requestsPerS
   const windows = Math.min(WINDOWS_MAX, Math.ceil((1000 * REQUESTS_MIN) / (requestsPerS * windowMs)));
   const ttft: number[] = [];
   const tpot: number[] = [];
-  let inFlightMs = 0;
+  let runningMs = 0;
   let spanMs = 0;
   for (let window = 0; window < windows; window += 1) {
     const arrivals = arrivalsWithin({ kind: 'poisson', ratePerS: requestsPerS }, windowMs, random);
-    const served = serve(unit, shape, arrivals);
-    let endMs = 0;
-    for (const [index, { e2eMs, tpotMs, ttftMs }] of served.entries()) {
+    const { last, requests } = serve(unit, shape, arrivals);
+    for (const { tpotMs, ttftMs } of requests) {
       ttft.push(ttftMs);
       if (tpotMs !== null) tpot.push(tpotMs);
-      inFlightMs += e2eMs;
-      endMs = Math.max(endMs, arrivals[index]! + e2eMs);
     }
-    spanMs += endMs;
+    runningMs += last.meanRunning * last.busyMs;
+    spanMs += last.endMs;
   }
   return {
     ttftMs: quantilesOf(ttft),
     tpotMs: tpot.length === 0 ? null : quantilesOf(tpot),
-    inFlight: spanMs > 0 ? inFlightMs / spanMs : 0,
+    running: runningMs / spanMs,
   };
 }
 
@@ -79,12 +75,12 @@ export interface Slo {
  */
 export function ratedRequestsPerS(unit: UnitEngines, shape: RequestShape, slo?: Slo, seed = 1): number {
   const saturated =
-    unit.kind === 'single'
-      ? saturationPerS(unit.engine, shape)
-      : Math.min(
+    'prefill' in unit
+      ? Math.min(
           saturationPerS(unit.prefill, { ...shape, outputTokens: 1 }),
           shape.outputTokens > 1 ? saturationPerS(unit.decode, handedOver(shape)) : Number.POSITIVE_INFINITY,
-        );
+        )
+      : saturationPerS(unit, shape);
   if (slo === undefined) return saturated;
   let meets = 0;
   let misses = saturated;
@@ -98,27 +94,33 @@ export function ratedRequestsPerS(unit: UnitEngines, shape: RequestShape, slo?: 
 }
 
 interface Served {
-  readonly ttftMs: number;
-  readonly tpotMs: number | null;
-  readonly e2eMs: number;
+  readonly requests: readonly { readonly ttftMs: number; readonly tpotMs: number | null }[];
+  /** Of the engine that answers. */
+  readonly last: EngineResult;
 }
 
-function serve(unit: UnitEngines, shape: RequestShape, arrivals: readonly number[]): readonly Served[] {
+function serve(unit: UnitEngines, shape: RequestShape, arrivals: readonly number[]): Served {
   const requests = arrivals.map((atMs) => ({ atMs, ...shape }));
-  if (unit.kind === 'single') return simulateEngine(unit.engine, requests).requests;
+  if (!('prefill' in unit)) {
+    const last = simulateEngine(unit, requests);
+    return { requests: last.requests, last };
+  }
   const prefilled = simulateEngine(
     unit.prefill,
     requests.map((request) => ({ ...request, outputTokens: 1 })),
-  ).requests;
-  if (shape.outputTokens === 1) return prefilled;
-  const decoded = simulateEngine(
+  );
+  if (shape.outputTokens === 1) return { requests: prefilled.requests, last: prefilled };
+  const last = simulateEngine(
     unit.decode,
-    prefilled.map(({ e2eMs }, index) => ({ atMs: arrivals[index]! + e2eMs, ...handedOver(shape) })),
-  ).requests;
-  return prefilled.map(({ ttftMs }, index) => {
-    const { e2eMs } = decoded[index]!;
-    return { ttftMs, tpotMs: e2eMs / (shape.outputTokens - 1), e2eMs: ttftMs + e2eMs };
-  });
+    prefilled.requests.map(({ e2eMs }, index) => ({ atMs: arrivals[index]! + e2eMs, ...handedOver(shape) })),
+  );
+  return {
+    requests: prefilled.requests.map(({ ttftMs }, index) => ({
+      ttftMs,
+      tpotMs: last.requests[index]!.e2eMs / (shape.outputTokens - 1),
+    })),
+    last,
+  };
 }
 
 /** What decode machines get: a prompt whose cache comes with it, and its first token, which is the one to compute. */

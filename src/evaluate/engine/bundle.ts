@@ -28,6 +28,8 @@ export interface Hardware {
 export interface EngineSettings {
   readonly tensor: number;
   readonly ranks: number;
+  /** Experts are spread over all accelerators whole, not cut by width. */
+  readonly expertParallel: boolean;
   readonly sequencesMax: number | null;
   readonly stepTokensMax: number | null;
   readonly blockTokens: number | null;
@@ -79,6 +81,7 @@ const Meta = z.object({
     tensor_parallel_size: count.default(1),
     data_parallel_size: count.default(1),
     pipeline_parallel_size: z.int().default(1),
+    enable_expert_parallel: z.boolean().nullish(),
     max_num_seqs: optionalCount,
     max_num_batched_tokens: optionalCount,
     dtype: z.string().nullish(),
@@ -160,6 +163,7 @@ function settingsOf({
   return {
     tensor: asked.tensor_parallel_size,
     ranks: asked.data_parallel_size,
+    expertParallel: asked.enable_expert_parallel ?? false,
     sequencesMax: scheduler?.max_num_seqs ?? asked.max_num_seqs ?? null,
     stepTokensMax: scheduler?.max_num_batched_tokens ?? asked.max_num_batched_tokens ?? null,
     blockTokens: kv?.block_size ?? asked.block_size ?? null,

@@ -68,7 +68,12 @@ export function deploymentOf(bundle: Bundle, finder: FactFinder, given: GivenFac
     shape,
     accelerator,
     engine: 'vllm',
-    parallelism: { tensor: engine.tensor, attentionData: engine.ranks, pipeline: 1 },
+    parallelism: {
+      tensor: engine.tensor,
+      attentionData: engine.ranks,
+      expert: engine.expertParallel ? engine.tensor * engine.ranks : 1,
+      pipeline: 1,
+    },
     precision: precisionOf(bundle),
     draftTokens: 0,
   };

@@ -31,7 +31,7 @@ const deployment = (shape: ModelShape, tensor = 1, attentionData = 1): Deploymen
     linkBytesPerS: 450e9,
   },
   engine: 'vllm',
-  parallelism: { tensor, attentionData, pipeline: 1 },
+  parallelism: { tensor, attentionData, expert: tensor * attentionData, pipeline: 1 },
   precision: bf16,
   draftTokens: 0,
 });
@@ -58,6 +58,14 @@ describe('mixedStepOf', () => {
     const of = deployment(experts);
     const gain = (from: number, to: number) => stepUs(of, to) - stepUs(of, from);
     expect(gain(1, 8)).toBeGreaterThan(10 * gain(128, 135));
+  });
+
+  it('reads experts more slowly where they are cut by width', () => {
+    const whole = deployment(experts, 4);
+    const cut = { ...whole, parallelism: { ...whole.parallelism, expert: 1 } };
+    for (const facts of [{}, { expertReadShare: 0.9 }]) {
+      expect(stepUs(cut, 128, facts)).toBeGreaterThan(1.05 * stepUs(whole, 128, facts));
+    }
   });
 
   it('divides among a tensor group what can be divided and pays for its rings', () => {

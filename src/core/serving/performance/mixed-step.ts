@@ -108,27 +108,29 @@ function denseUs(
   return overlapped(reading, multiplying);
 }
 
-/** Experts are divided among all accelerators, by expert or within each. */
-function expertsUs(
-  { accelerator, parallelism, precision, shape }: Deployment,
-  tokens: number,
-  facts: MixedStepFacts,
-): number {
+/** Experts are divided among all accelerators: whole, or cut by width. */
+function expertsUs(deployment: Deployment, tokens: number, facts: MixedStepFacts): number {
+  const { accelerator, parallelism, precision, shape } = deployment;
   const { experts } = shape.feedForward;
   if (!experts) return 0;
   const group = parallelism.tensor * parallelism.attentionData;
   const { expert } = parametersOf(shape);
   const bytes = (expert * distinctExperts(shape, tokens) * bytesOf(precision.experts)) / group;
   const flops = (2 * expert * experts.activePerToken * tokens) / group;
+  const flopsShare = facts.expertFlopsShare ?? expertFlopsShare(accelerator, precision.experts);
   return overlapped(
-    readUs(accelerator, bytes, facts.expertReadShare ?? expertReadShare(accelerator, precision.experts)),
-    computeUs(
-      accelerator,
-      flops,
-      precision.experts,
-      facts.expertFlopsShare ?? expertFlopsShare(accelerator, precision.experts),
-    ),
+    readUs(accelerator, bytes, expertsReadShare(deployment, facts)),
+    computeUs(accelerator, flops, precision.experts, flopsShare),
   );
+}
+
+/** An accelerator's own share is that of whole experts; cutting them costs it what it costs the constants' share. */
+function expertsReadShare(deployment: Deployment, facts: MixedStepFacts): number {
+  const share = expertReadShare(deployment);
+  if (facts.expertReadShare === undefined) return share;
+  const { parallelism } = deployment;
+  const whole = { ...parallelism, expert: parallelism.tensor * parallelism.attentionData };
+  return (facts.expertReadShare * share) / expertReadShare({ ...deployment, parallelism: whole });
 }
 
 /** Norms (divided among none) and activations (divided like their GEMM), 2-byte elements. */
