@@ -82,7 +82,7 @@ async function start(
   const lock = lockDataFolder(config.dataDir);
   teardown.push(() => lock.release());
   const operatorToken = onDisk(() => loadOperatorToken(config.dataDir));
-  const catalog = await loadCatalog(config.catalogDir);
+  const catalog = await loadCatalog(config.catalogDir, join(config.dataDir, 'profiles'));
   const store = await openStore({ path: join(config.dataDir, 'cubit.db') });
   teardown.push(() => store.close());
   // The port first: a taken one is said before weights are fetched.
@@ -232,7 +232,15 @@ async function buildFleet(config: Config, catalog: Catalog, parts: FleetParts): 
     try {
       const { contextTokens, sequences, threads } = template.engine;
       const modelPath = await parts.getWeights(weights);
-      templates.set(template.id, { modelName: template.modelId, modelPath, contextTokens, sequences, threads });
+      const selfCheck = template.profile.selfCheck ?? null;
+      templates.set(template.id, {
+        modelName: template.modelId,
+        modelPath,
+        contextTokens,
+        sequences,
+        threads,
+        selfCheck,
+      });
       weightsBytesMax = Math.max(weightsBytesMax, weights.bytes);
     } catch (error) {
       // Without the demo, a Cubit that only sells adopted servers needs no weights.

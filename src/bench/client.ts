@@ -8,6 +8,10 @@ export interface TimedReply {
   readonly ttftMs: number | null;
   readonly tpotMs: number | null;
   readonly e2eMs: number;
+  /** Between consecutive frames that carry text. */
+  readonly itlMs: readonly number[];
+  /** `missing`: none was sent, the token counts are 0. `wrong`: fewer tokens than frames, or more than were allowed. */
+  readonly usage: 'stated' | 'missing' | 'wrong';
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly outputTokens: number;
@@ -24,6 +28,10 @@ export interface ChatCall {
   readonly signal?: AbortSignal;
   readonly dispatcher?: Dispatcher;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Called at every frame that carries text, with its number. */
+  readonly onText?: (frames: number) => void;
+  /** More fields of the body, such as `ignore_eos`. */
+  readonly extraBody?: Readonly<Record<string, unknown>>;
 }
 
 interface Chunk {
@@ -50,13 +58,14 @@ export async function timedChat(call: ChatCall): Promise<TimedReply> {
       temperature: 0,
       stream: true,
       stream_options: { include_usage: true },
+      ...call.extraBody,
     }),
     headersTimeout: 0,
     bodyTimeout: 0,
     ...(call.signal ? { signal: call.signal } : {}),
     ...(call.dispatcher ? { dispatcher: call.dispatcher } : {}),
   });
-  let firstAt: number | null = null;
+  const textAtMs: number[] = [];
   let usage: Chunk['usage'] = null;
   let error: string | null = null;
   if (reply.statusCode !== 200) {
@@ -65,18 +74,28 @@ export async function timedChat(call: ChatCall): Promise<TimedReply> {
   } else {
     for await (const chunk of sseData(reply.body)) {
       if (chunk.error !== undefined) error = 'stream_error';
-      if (firstAt === null && (chunk.choices?.[0]?.delta?.content ?? '') !== '') firstAt = performance.now();
+      if ((chunk.choices?.[0]?.delta?.content ?? '') !== '') {
+        textAtMs.push(performance.now() - sentAt);
+        call.onText?.(textAtMs.length);
+      }
       if (chunk.usage) usage = chunk.usage;
     }
   }
-  const endedAt = performance.now();
+  const e2eMs = performance.now() - sentAt;
+  const ttftMs = textAtMs[0] ?? null;
   const outputTokens = usage?.completion_tokens ?? 0;
   return {
     status: reply.statusCode,
     error,
-    ttftMs: firstAt === null ? null : firstAt - sentAt,
-    tpotMs: firstAt === null || outputTokens < 2 ? null : (endedAt - firstAt) / (outputTokens - 1),
-    e2eMs: endedAt - sentAt,
+    ttftMs,
+    tpotMs: ttftMs === null || outputTokens < 2 ? null : (e2eMs - ttftMs) / (outputTokens - 1),
+    e2eMs,
+    itlMs: textAtMs.slice(1).map((ms, index) => ms - textAtMs[index]!),
+    usage: !usage
+      ? 'missing'
+      : outputTokens < textAtMs.length || outputTokens > call.outputTokensMax
+        ? 'wrong'
+        : 'stated',
     promptTokens: usage?.prompt_tokens ?? 0,
     cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
     outputTokens,

@@ -195,6 +195,11 @@ describe('cross-checks', () => {
       /tiers\[0\]\.batch: is more than engine\.sequences 8/,
     ],
     [
+      'LoRA ranks out of order',
+      templateWith({ lora: [16, 8].map((rank) => ({ rank, prefill: 1.1, decode: 1.1 })) }),
+      /lora: order by rank, each rank once/,
+    ],
+    [
       'tiers out of order',
       templateWith({ tiers: [tier, tier] }),
       /tiers\[1\]\.coefficient: must be above the tier before \(1\)/,

@@ -5,7 +5,8 @@ import { z } from 'zod';
 import { CubitError } from '../core/errors.ts';
 import { checkCatalog } from './check.ts';
 import type { Entry, Fault } from './fault.ts';
-import { type Catalog, MachineType, Model, PriceBook, Template } from './schema.ts';
+import { withProfiles } from './profiles.ts';
+import { type Catalog, MachineType, Model, PriceBook, Profile, Template } from './schema.ts';
 
 /** The catalogue that ships with Cubit. */
 export const defaultCatalogDir = fileURLToPath(new URL('../../catalog', import.meta.url));
@@ -13,13 +14,16 @@ export const defaultCatalogDir = fileURLToPath(new URL('../../catalog', import.m
 /**
  * Reads and validates a catalogue folder (its README says what each file holds). Throws one CubitError
  * `config_invalid` that lists every fault at once, each with file, path and what to do; `details.faults` has them as
- * data.
+ * data. Profiles of `ownProfilesDir` (an operator's, usually `profiles` in the data folder; it need not exist) win over
+ * those of the catalogue, and both over the templates' own.
  */
-export async function loadCatalog(dir: string = defaultCatalogDir): Promise<Catalog> {
+export async function loadCatalog(dir: string = defaultCatalogDir, ownProfilesDir?: string): Promise<Catalog> {
   const faults: Fault[] = [];
   const models = await readLists(dir, 'models', 'models', Model, faults);
   const machineTypes = await readList(dir, 'machine-types.json', 'machineTypes', MachineType, faults);
-  const templates = await readSingles(dir, 'templates', Template, faults);
+  const profiles = await readProfiles(dir, 'profiles', faults);
+  if (ownProfilesDir !== undefined) profiles.push(...(await readProfiles(ownProfilesDir, '', faults)));
+  const templates = withProfiles(await readSingles(dir, 'templates', Template, faults), profiles, faults);
   const priceBook = parse(PriceBook, await readJson(dir, 'prices.json', faults), 'prices.json', '', faults);
   faults.push(...checkCatalog({ models, machineTypes, templates, priceBook }));
   if (faults.length > 0) throw catalogInvalid(dir, faults);
@@ -88,6 +92,18 @@ async function readSingles<T extends Identified>(
   const entries: Entry<T>[] = [];
   for (const file of await jsonFilesOf(dir, folder, faults)) {
     entries.push(...entryOf(item, await readJson(dir, file, faults), file, '', faults));
+  }
+  return entries;
+}
+
+/** Every `*.json` of a folder of profiles, if there is one; each is an item that goes by its template's id. */
+async function readProfiles(dir: string, folder: string, faults: Fault[]): Promise<Entry<Profile>[]> {
+  const names = await readdir(join(dir, folder)).catch(() => []);
+  const entries: Entry<Profile>[] = [];
+  for (const name of names.filter((one) => one.endsWith('.json')).sort()) {
+    const shown = folder === '' ? join(dir, name) : `${folder}/${name}`;
+    const value = parse(Profile, await readJson(dir, join(folder, name), faults), shown, '', faults);
+    if (value !== null) entries.push({ id: value.templateId, file: shown, path: '', value });
   }
   return entries;
 }

@@ -148,7 +148,23 @@ export const Tier = z.strictObject({
   ratedTokensPerS: z.number().positive().nullable(),
   ttftMs: Latency.nullable(),
   tpotMs: Latency.nullable(),
+  /** How throughput and latencies were found: by load on the engine, or by its simulation with the measured step. */
+  found: z.enum(['measured', 'simulated']).optional(),
 });
+
+const microseconds = z.number().nonnegative();
+
+const Step = z.strictObject({
+  tau0Us: microseconds,
+  tau1Us: microseconds,
+  tau2Us: microseconds,
+  tau3Us: microseconds,
+  tau4Us: microseconds,
+  tau5Us: microseconds.default(0),
+});
+
+/** One short request that the embedded engine answers at every start; how long it takes says how fast the machine is. */
+const SelfCheck = z.strictObject({ promptTokens: count, outputTokens: count, us: z.number().positive() });
 
 export const Template = z.strictObject({
   id,
@@ -188,17 +204,59 @@ export const Template = z.strictObject({
   profile: z.strictObject({
     from: z.enum(['measured', 'facts']),
     on: z.string().min(1),
-    prefillFixedUs: z.number().nonnegative(),
-    step: z.strictObject({
-      tau0Us: z.number().nonnegative(),
-      tau1Us: z.number().nonnegative(),
-      tau2Us: z.number().nonnegative(),
-      tau3Us: z.number().nonnegative(),
-      tau4Us: z.number().nonnegative(),
-      tau5Us: z.number().nonnegative().default(0),
-    }),
+    prefillFixedUs: microseconds,
+    step: Step,
+    /** On the machine that was profiled. */
+    selfCheck: SelfCheck.optional(),
   }),
+  /**
+   * Work per token with a LoRA adapter on all linear layers, as a multiple of that without, by rank in ascending order.
+   * Measured (`node scripts/measure-lora.ts`); absent: not known.
+   */
+  lora: z
+    .array(z.strictObject({ rank: count, prefill: z.number().min(1), decode: z.number().min(1) }))
+    .min(1)
+    .refine((list) => list.every(({ rank }, i) => rank > (list[i - 1]?.rank ?? 0)), 'order by rank, each rank once')
+    .optional(),
   tiers: z.array(Tier).min(1),
+});
+
+/**
+ * What `cubit profile` writes: the measured profile and tiers of one template, which replace those of the template when
+ * the catalogue is loaded.
+ */
+export const Profile = z.strictObject({
+  templateId: id,
+  measuredAt: z.iso.datetime({ offset: true }),
+  /** The machine and engine that were measured, for people. */
+  on: z.string().min(1),
+  prefillFixedUs: microseconds,
+  step: Step,
+  /** Prompt tokens that the engine evaluates in one step at most. */
+  prefillTokensMax: count,
+  selfCheck: SelfCheck.nullable(),
+  /** How well the step model explains what was measured: relative error in percent, of all and of cells left out. */
+  fit: z.strictObject({
+    observations: count,
+    medianErrorPct: z.number().nonnegative(),
+    meanErrorPct: z.number().nonnegative(),
+    crossValidatedMedianErrorPct: z.number().nonnegative().nullable(),
+    crossValidatedMeanErrorPct: z.number().nonnegative().nullable(),
+  }),
+  /** The request that the tiers' throughput is rated at. */
+  ratedAt: z.strictObject({ promptTokens: count, outputTokens: count }),
+  tiers: z.array(Tier).min(1),
+  /** What was measured: the medians of each cell. */
+  cells: z.array(
+    z.strictObject({
+      cell: z.string().min(1),
+      repeats: count,
+      ttftMs: z.number().positive().nullable(),
+      itlMs: z.number().positive().nullable(),
+      fittedTtftMs: z.number().nonnegative().nullable(),
+      fittedItlMs: z.number().nonnegative().nullable(),
+    }),
+  ),
 });
 
 /** Money as a decimal string in the file ("1.80"): exact, and readable. At most 6 decimals. */
@@ -225,6 +283,8 @@ export type Model = z.output<typeof Model>;
 export type MachineType = z.output<typeof MachineType>;
 export type Template = z.output<typeof Template>;
 export type Tier = z.output<typeof Tier>;
+export type Profile = z.output<typeof Profile>;
+export type SelfCheck = z.output<typeof SelfCheck>;
 export type PriceBook = z.output<typeof PriceBook>;
 export type Weights = z.output<typeof Weights>;
 

@@ -46,7 +46,14 @@ export class FakeFleet implements Fleet {
   start(spec: ReplicaSpec): void {
     if ((this.#replicas.get(spec.replicaId)?.state ?? 'stopped') !== 'stopped') return;
     if (this.capacity(spec.templateId).free === 0) throw new CubitError('capacity_exhausted', 'No worker is free.');
-    const fresh = { address: null, startedAtMs: this.#now(), readyAtMs: null, restarts: 0, failure: null };
+    const fresh = {
+      address: null,
+      startedAtMs: this.#now(),
+      readyAtMs: null,
+      restarts: 0,
+      failure: null,
+      timeScale: null,
+    };
     this.#replicas.set(spec.replicaId, { ...spec, ...fresh, state: 'starting' });
     this.#emit();
   }

@@ -141,6 +141,7 @@ test('start-up time is the mean of the last starts', () => {
     readyAtMs: ms === null ? null : n + ms,
     restarts: 0,
     failure: null,
+    timeScale: null,
   });
   times.learn([start(1, 1_000), start(2, 3_000), start(3, null)]);
   times.learn([start(1, 1_000), start(2, 3_000)]);

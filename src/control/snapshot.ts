@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { Catalog, Model, Template, Tier } from '../catalog/schema.ts';
-import { coefficientsOf } from '../core/serving/work.ts';
+import { coefficientsOf, scaledCoefficients } from '../core/serving/work.ts';
 import type { Fleet, ReplicaStatus } from '../fleet/port.ts';
 import {
   type EndpointSnapshot,
@@ -109,8 +109,9 @@ export async function buildSnapshot(
   for (const row of stored.endpoints) {
     const models = (served.get(row.id) ?? []).flatMap((model) => {
       const own = groups.get(model.id) ?? [];
-      const serving = servingOf(replicas.get(model.id) ?? [], own, stored.paid);
-      return servedModelOf(deps, model, own, serving, startups) ?? [];
+      const running = replicas.get(model.id) ?? [];
+      const serving = servingOf(running, own, stored.paid);
+      return servedModelOf(deps, model, own, serving, startups, timeScaleOf(running)) ?? [];
     });
     const endpoint = endpointOf(row, models);
     endpoints.set(endpointKey(row.tenant_id, row.name), endpoint);
@@ -139,6 +140,7 @@ function servedModelOf(
   groups: readonly Row<'instance_groups'>[],
   replicas: readonly ReplicaSnapshot[],
   startups: StartupTimes,
+  timeScale: number,
 ): ServedModelSnapshot | null {
   const model = catalog.models.get(row.model_id);
   const template = catalog.templates.get(row.template_id);
@@ -160,7 +162,10 @@ function servedModelOf(
       ...model.capabilities,
       structuredOutput: model.capabilities.structuredOutput && template.engine.structuredOutput,
     },
-    coefficients: coefficientsOf(template.profile.step, template.profile.prefillFixedUs, tier.batch),
+    coefficients: scaledCoefficients(
+      coefficientsOf(template.profile.step, template.profile.prefillFixedUs, tier.batch),
+      timeScale,
+    ),
     batchPerUnit: tier.batch,
     kvTokensPerUnit: template.kvTokensPerUnit,
     startupMs: startups.of(template),
@@ -188,6 +193,15 @@ function servingOf(
     if (state !== 'ready' || isPaid === true) return { replicaId, state, address, startedAtMs };
     return { replicaId, state: isPaid === undefined ? 'draining' : 'starting', address, startedAtMs };
   });
+}
+
+/**
+ * How much longer these replicas take than their profile says: the mean of those that were checked, since a request may
+ * run on any of them. It scales what a request is estimated to cost in unit time; bills count units and seconds.
+ */
+export function timeScaleOf(replicas: readonly Pick<ReplicaStatus, 'state' | 'timeScale'>[]): number {
+  const scales = replicas.flatMap(({ state, timeScale }) => (state === 'ready' ? (timeScale ?? []) : []));
+  return scales.length === 0 ? 1 : scales.reduce((sum, scale) => sum + scale, 0) / scales.length;
 }
 
 /** The tier of a coefficient; the nearest when the catalogue has changed since it was chosen. */

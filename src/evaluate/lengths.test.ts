@@ -44,6 +44,6 @@ describe('evaluateLengths', () => {
   it('knows a new key from its endpoint', () => {
     const one = evaluateLengths(azure, LENGTHS_OPTIONS).learned;
     const many = evaluateLengths(azure, { ...LENGTHS_OPTIONS, keys: 100 }).learned;
-    expect(many.pinballTokens).toBeLessThan(1.1 * one.pinballTokens);
+    expect(many.pinballTokens).toBeLessThan(1.15 * one.pinballTokens);
   });
 });

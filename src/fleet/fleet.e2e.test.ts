@@ -14,7 +14,7 @@ import type { ReplicaSpec } from './port.ts';
 import { StaticFleet, type StaticServer } from './static/fleet.ts';
 
 const workerPath = new URL('../engine/llama/worker.ts', import.meta.url).pathname;
-const SIZE = { modelName: 'smollm2', contextTokens: 256, sequences: 2, threads: 1 };
+const SIZE = { modelName: 'smollm2', contextTokens: 256, sequences: 2, threads: 1, selfCheck: null };
 
 async function localFleet(more: Partial<LocalFleetOptions> = {}): Promise<LocalFleet> {
   const modelPath = await testWeights();

@@ -25,6 +25,8 @@ export interface ReplicaStatus extends ReplicaSpec {
   readonly restarts: number;
   /** For people: why it failed or last crashed. */
   readonly failure: string | null;
+  /** Its times ÷ those of its template's profile, by the self-check at its start; null = not checked. */
+  readonly timeScale: number | null;
 }
 
 export interface FleetCapacity {

@@ -4,6 +4,8 @@ import { isDecoding, isScheduledOut, type Sequence } from './sequence.ts';
 export interface SchedulerLimits {
   readonly sequencesMax: number;
   readonly stepTokensMax: number;
+  /** Prompt tokens of one step at most, beside its decodes, where the engine bounds them apart (Cubit's worker does). */
+  readonly prefillTokensMax?: number;
   readonly kvTokens: number;
   readonly blockTokens: number;
   readonly prefixCaching: boolean;
@@ -24,6 +26,7 @@ export interface StepPlan {
 
 interface Draft {
   budget: number;
+  prefillBudget: number;
   prefillTokens: number;
   attendedPairs: number;
   decodes: number;
@@ -74,6 +77,7 @@ export class Scheduler {
   plan(nowMs: number): StepPlan | null {
     const draft: Draft = {
       budget: this.#limits.stepTokensMax,
+      prefillBudget: this.#limits.prefillTokensMax ?? this.#limits.stepTokensMax,
       prefillTokens: 0,
       attendedPairs: 0,
       decodes: 0,
@@ -93,7 +97,8 @@ export class Scheduler {
     for (let place = 0; place < this.#running.length && draft.budget > 0; place += 1) {
       const sequence = this.#running[place] as Sequence;
       if (isScheduledOut(sequence)) continue;
-      const tokens = Math.min(sequence.length - sequence.computed, draft.budget);
+      const tokens = share(draft, sequence);
+      if (tokens === 0) continue;
       const needed = this.#blocksFor(sequence.computed + tokens) - sequence.blocks.length;
       while (this.#kv.free < needed) {
         const victim = this.#running.pop() as Sequence;
@@ -105,7 +110,7 @@ export class Scheduler {
   }
 
   #planWaiting(draft: Draft, nowMs: number): void {
-    while (draft.budget > 0 && this.#running.length < this.#limits.sequencesMax) {
+    while (Math.min(draft.budget, draft.prefillBudget) > 0 && this.#running.length < this.#limits.sequencesMax) {
       const sequence = this.#head();
       if (sequence === undefined) return;
       const found = this.#findPrefix(sequence);
@@ -130,7 +135,7 @@ export class Scheduler {
     }
     sequence.running = true;
     this.#running.push(sequence);
-    this.#compute(draft, sequence, Math.min(sequence.length - sequence.computed, draft.budget));
+    this.#compute(draft, sequence, share(draft, sequence));
   }
 
   /** Books `tokens` more of a sequence into the step; their blocks are free. */
@@ -141,6 +146,7 @@ export class Scheduler {
       draft.contextTokens += before;
     } else {
       draft.prefillTokens += tokens;
+      draft.prefillBudget -= tokens;
       draft.attendedPairs += tokens * before + (tokens * (tokens + 1)) / 2;
     }
     draft.budget -= tokens;
@@ -303,4 +309,10 @@ export class Scheduler {
       emits: [...this.#running],
     };
   }
+}
+
+/** Tokens of a sequence that the step has room for. */
+function share(draft: Draft, sequence: Sequence): number {
+  const left = sequence.length - sequence.computed;
+  return Math.min(left, draft.budget, isDecoding(sequence) ? left : draft.prefillBudget);
 }

@@ -21,6 +21,10 @@ const Replica = z.object({
   readyAtMs: EpochMs.nullable(),
   restarts: z.int(),
   failure: z.string().nullable(),
+  timeScale: z
+    .number()
+    .nullable()
+    .describe('Its times ÷ its profile’s, by a self-check at its start; null: not checked'),
   url: z.string().nullable().describe('Where an adopted server is; only the operator sees it'),
 });
 
@@ -31,7 +35,7 @@ export const replicaList = defineVerb({
   route: { method: 'GET', path: '/replicas' },
   input: z.strictObject({ tenantId: TenantFilter, endpointId: Id.optional(), state: State.optional() }),
   output: pageOf(Replica),
-  columns: ['replicaId', 'endpointId', 'state', 'restarts', 'failure'],
+  columns: ['replicaId', 'endpointId', 'state', 'restarts', 'timeScale', 'failure'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const endpoint = input.endpointId === undefined ? null : await requireEndpoint(ctx.db, scope, input.endpointId);
@@ -69,6 +73,7 @@ function replicaView(replica: ReplicaStatus, owner: { tenant_id: string; endpoin
     readyAtMs: replica.readyAtMs,
     restarts: replica.restarts,
     failure: replica.failure,
+    timeScale: replica.timeScale === null ? null : Math.round(replica.timeScale * 100) / 100,
     url: full && address?.kind === 'openai-http' ? address.url : null,
   };
 }

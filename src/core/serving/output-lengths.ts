@@ -5,7 +5,7 @@ export interface LengthOptions {
   readonly quantile: number;
   /** The estimate before anything is known, tokens. */
   readonly priorTokens: number;
-  /** Learners kept, about 1 KB each; the least recently used is forgotten. */
+  /** Learners kept, about 2 KB each; the least recently used is forgotten. */
   readonly learnersMax: number;
 }
 
@@ -20,6 +20,9 @@ const SHORT_WINDOW = 100;
 const LOSS_WINDOW = 400;
 /** The short memory must have been better by this much, or noise would choose. */
 const SHORT_ADVANTAGE = 0.95;
+/** Quantiles are taken anew after each of the first answers, then after every few: they hardly move, and cost most. */
+const REFRESH_ALWAYS = 32;
+const REFRESH_EVERY = 16;
 
 /**
  * How long an answer will be, which nobody knows when a request comes: an upper quantile of the lengths of finished
@@ -38,9 +41,8 @@ export class OutputLengths {
 
   /** Tokens to reserve: at least 1 and at most `maxTokens`. */
   estimate(endpointId: string, keyId: string, maxTokens: number): number {
-    const endpoint = this.#learners.get(endpointId);
-    const { priorTokens, quantile } = this.#options;
-    const tokens = endpoint ? quantileOf(this.#sharesOf(endpoint, endpointId, keyId), quantile) : priorTokens;
+    const learner = this.#learners.get(keyOf(endpointId, keyId)) ?? this.#learners.get(endpointId);
+    const tokens = learner?.estimate ?? this.#options.priorTokens;
     return Math.max(1, Math.min(maxTokens, Math.ceil(tokens)));
   }
 
@@ -49,25 +51,19 @@ export class OutputLengths {
    * that it would have been longer.
    */
   observe(endpointId: string, keyId: string, tokens: number, maxTokens: number): void {
-    const { quantile } = this.#options;
     const cut = tokens >= maxTokens;
-    const endpoint = this.#use(endpointId);
-    const key = this.#use(keyOf(endpointId, keyId));
-    const behindKey = endpoint.shares(this.#prior, PRIOR_WEIGHT);
-    endpoint.observe(tokens, cut, this.#prior, PRIOR_WEIGHT, quantile);
-    key.observe(tokens, cut, behindKey, ENDPOINT_WEIGHT, quantile);
+    const endpoint = this.#use(endpointId, PRIOR_WEIGHT);
+    const key = this.#use(keyOf(endpointId, keyId), ENDPOINT_WEIGHT);
+    key.observe(tokens, cut, endpoint.shares ?? this.#prior);
+    endpoint.observe(tokens, cut, this.#prior);
   }
 
-  #sharesOf(endpoint: Learner, endpointId: string, keyId: string): Shares {
-    const behind = endpoint.shares(this.#prior, PRIOR_WEIGHT);
-    return this.#learners.get(keyOf(endpointId, keyId))?.shares(behind, ENDPOINT_WEIGHT) ?? behind;
-  }
-
-  #use(id: string): Learner {
-    const learner = this.#learners.get(id) ?? new Learner();
+  #use(id: string, behindWeight: number): Learner {
+    const { learnersMax, quantile } = this.#options;
+    const learner = this.#learners.get(id) ?? new Learner(quantile, behindWeight);
     this.#learners.delete(id);
     this.#learners.set(id, learner);
-    if (this.#learners.size > this.#options.learnersMax) {
+    if (this.#learners.size > learnersMax) {
       for (const oldest of this.#learners.keys()) {
         this.#learners.delete(oldest);
         break;
@@ -83,29 +79,54 @@ function keyOf(endpointId: string, keyId: string): string {
 
 /** One endpoint's or key's lengths in both memories, and how well each foretold the latest. */
 class Learner {
-  readonly #long = new LengthHistogram(LONG_WINDOW);
-  readonly #short = new LengthHistogram(SHORT_WINDOW);
-  #longLoss = 0;
-  #shortLoss = 0;
+  /** The quantile as of the last refresh, tokens; null before any answer. */
+  estimate: number | null = null;
+  /** What the estimate is the quantile of. */
+  shares: Shares | null = null;
+  readonly #quantile: number;
+  readonly #behindWeight: number;
+  readonly #long = new Memory(LONG_WINDOW);
+  readonly #short = new Memory(SHORT_WINDOW);
+  #seen = 0;
 
-  shares(behind: Shares, behindWeight: number): Shares {
-    const memory = this.#shortLoss < SHORT_ADVANTAGE * this.#longLoss ? this.#short : this.#long;
-    return memory.sharesOver(behind, behindWeight);
+  constructor(quantile: number, behindWeight: number) {
+    this.#quantile = quantile;
+    this.#behindWeight = behindWeight;
   }
 
-  observe(tokens: number, cut: boolean, behind: Shares, behindWeight: number, quantile: number): void {
-    const long = this.#long.sharesOver(behind, behindWeight);
-    const short = this.#short.sharesOver(behind, behindWeight);
-    if (cut) {
-      this.#long.addAtLeast(tokens, long);
-      this.#short.addAtLeast(tokens, short);
-      return;
+  observe(tokens: number, cut: boolean, behind: Shares): void {
+    for (const memory of [this.#long, this.#short]) {
+      if (cut) memory.histogram.addAtLeast(tokens, memory.shares ?? behind);
+      else {
+        memory.lossTokens *= 1 - 1 / LOSS_WINDOW;
+        if (memory.estimate !== null) memory.lossTokens += pinballLoss(tokens, memory.estimate, this.#quantile);
+        memory.histogram.add(tokens);
+      }
     }
-    const keep = 1 - 1 / LOSS_WINDOW;
-    this.#longLoss = this.#longLoss * keep + pinballLoss(tokens, quantileOf(long, quantile), quantile);
-    this.#shortLoss = this.#shortLoss * keep + pinballLoss(tokens, quantileOf(short, quantile), quantile);
-    this.#long.add(tokens);
-    this.#short.add(tokens);
+    this.#seen += 1;
+    if (this.#seen > REFRESH_ALWAYS && this.#seen % REFRESH_EVERY !== 0) return;
+    for (const memory of [this.#long, this.#short]) memory.refresh(this.#quantile, behind, this.#behindWeight);
+    const { lossTokens } = this.#short;
+    const best = lossTokens < SHORT_ADVANTAGE * this.#long.lossTokens ? this.#short : this.#long;
+    this.estimate = best.estimate;
+    this.shares = best.shares;
+  }
+}
+
+class Memory {
+  readonly histogram: LengthHistogram;
+  shares: Shares | null = null;
+  estimate: number | null = null;
+  /** Of the latest answers, the older the less. */
+  lossTokens = 0;
+
+  constructor(window: number) {
+    this.histogram = new LengthHistogram(window);
+  }
+
+  refresh(quantile: number, behind: Shares, behindWeight: number): void {
+    this.shares = this.histogram.sharesOver(behind, behindWeight);
+    this.estimate = quantileOf(this.shares, quantile);
   }
 }
 

@@ -2,6 +2,9 @@ import { NormalEquations } from './normal-equations.ts';
 
 /** Half of what is known comes from the last 35 prompts. */
 const DECAY = 0.98;
+/** Solved anew after each of the first prompts, then after every few: it hardly moves, and costs most. */
+const SOLVE_ALWAYS = 32;
+const SOLVE_EVERY = 16;
 /** What chat templates add: once (a start token, the answer's header), and around each message. */
 const TEMPLATE_TOKENS = 8;
 const TOKENS_PER_MESSAGE = 4;
@@ -22,6 +25,7 @@ export class PromptLengths {
   readonly #known = new NormalEquations(3);
   readonly #prior: readonly number[];
   #coefficients: readonly number[];
+  #seen = 0;
 
   /** `templateTokens`: what this model's chat template adds once, where it is known. */
   constructor(templateTokens: number = TEMPLATE_TOKENS) {
@@ -41,6 +45,11 @@ export class PromptLengths {
     if (bytes <= 0 || tokens <= 0) return;
     this.#known.scale(DECAY);
     this.#known.add({ features: featuresOf(bytes, messages), target: tokens, weight: 1 / tokens });
+    this.#seen += 1;
+    if (this.#seen <= SOLVE_ALWAYS || this.#seen % SOLVE_EVERY === 0) this.#solve();
+  }
+
+  #solve(): void {
     const belief = this.#known.copy();
     this.#prior.forEach((target, i) => {
       const features = this.#prior.map((_, j) => (i === j ? 1 : 0));

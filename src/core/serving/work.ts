@@ -55,6 +55,18 @@ export function coefficientsOf(step: StepModel, prefillFixedUs: number, batch: n
   };
 }
 
+/** The same work on a machine that takes `timeScale` times as long for everything. */
+export function scaledCoefficients(coefficients: WorkCoefficients, timeScale: number): WorkCoefficients {
+  const { p0Us, p1Us, p2Us, d1Us, d2Us } = coefficients;
+  return {
+    p0Us: p0Us * timeScale,
+    p1Us: p1Us * timeScale,
+    p2Us: p2Us * timeScale,
+    d1Us: d1Us * timeScale,
+    d2Us: d2Us * timeScale,
+  };
+}
+
 /** Work of a request, rounded up to whole unit-microseconds. Cached tokens are capped at the prompt's. */
 export function workOf(coefficients: WorkCoefficients, tokens: TokenCounts): Work {
   const { p0Us, p1Us, p2Us, d1Us, d2Us } = coefficients;

@@ -35,6 +35,7 @@ export class Generation {
   readonly #options: ReturnType<typeof evaluateOptions>;
   readonly #text: TextAssembler<Token>;
   readonly #outputTokensMax: number;
+  readonly #ignoreEos: boolean;
   readonly #output: Token[] = [];
   #sequence: LlamaContextSequence | null = null;
   #evaluated = 0;
@@ -51,6 +52,7 @@ export class Generation {
     this.#text = new TextAssembler((tokens, before) => loaded.detokenize(tokens, before), body.stops);
     const room = loaded.contextTokens - this.prompt.length;
     this.#outputTokensMax = Math.min(body.outputTokensMax ?? room, room);
+    this.#ignoreEos = body.ignoreEos;
   }
 
   /** Output tokens count every token drawn, the one that ends the output included (as vLLM counts). */
@@ -98,7 +100,7 @@ export class Generation {
 
   #take(token: Token): FinishReason | null {
     this.#outputTokens += 1;
-    if (this.#loaded.model.isEogToken(token)) return this.#finish('stop');
+    if (!this.#ignoreEos && this.#loaded.model.isEogToken(token)) return this.#finish('stop');
     this.#output.push(token);
     const { text, stopped } = this.#text.push(token);
     if (text !== '') this.events.onText(text);

@@ -27,6 +27,8 @@ export interface GenerationBody {
   readonly stops: readonly string[];
   /** null = as many as fit. */
   readonly outputTokensMax: number | null;
+  /** Goes on after a token that would end the output (vLLM's field): load tests and profiles need exact lengths. */
+  readonly ignoreEos: boolean;
   readonly stream: boolean;
   readonly usageAtEnd: boolean;
   readonly usageInEveryChunk: boolean;
@@ -60,6 +62,7 @@ const Common = z.object({
   stop: z.union([z.string(), z.array(z.string()).max(4)]).nullish(),
   max_tokens: z.int().min(1).nullish(),
   max_completion_tokens: z.int().min(1).nullish(),
+  ignore_eos: flag,
   stream: flag,
   stream_options: z.object({ include_usage: flag, continuous_usage_stats: flag }).nullish(),
 });
@@ -138,6 +141,7 @@ function generation(body: z.output<typeof Common>, prompt: GenerationBody['promp
     },
     stops: typeof stop === 'string' ? [stop] : stop,
     outputTokensMax: body.max_completion_tokens ?? body.max_tokens ?? null,
+    ignoreEos: body.ignore_eos ?? false,
     stream: body.stream ?? false,
     usageAtEnd: body.stream_options?.include_usage ?? false,
     usageInEveryChunk: body.stream_options?.continuous_usage_stats ?? false,

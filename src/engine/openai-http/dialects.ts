@@ -22,7 +22,7 @@ const TOKENS = ['min_tokens', 'stop_token_ids', 'ignore_eos', 'skip_special_toke
  */
 export const DIALECTS: Readonly<Record<EngineDialect, Dialect>> = {
   cubit: {
-    fields: new Set(SAMPLING),
+    fields: new Set([...SAMPLING, 'ignore_eos']),
     salt: 'header',
     healthPath: '/health',
     metrics: {

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CubitError } from '../../core/errors.ts';
+import { type SelfCheckShape, selfCheckMs, timeScaleOf } from '../../engine/llama/self-check.ts';
 import { WorkerProcess } from '../../engine/llama/spawn.ts';
-import type { ConnectEngine, EngineAddress } from '../../engine/port.ts';
+import type { ConnectEngine, Engine, EngineAddress } from '../../engine/port.ts';
 import { Changes } from '../changes.ts';
 import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaStatus } from '../port.ts';
 import { Replicas } from '../replicas.ts';
@@ -19,6 +20,8 @@ export interface LocalTemplate {
   readonly sequences: number;
   /** 0 = one less than the machine has cores. */
   readonly threads: number;
+  /** What the self-check took when the template was profiled; null = not profiled. */
+  readonly selfCheck: (SelfCheckShape & { readonly us: number }) | null;
 }
 
 export interface LocalFleetOptions {
@@ -91,6 +94,7 @@ export class LocalFleet implements Fleet {
       restart: restart ?? RESTART_POLICY,
       startMsMax: startMsMax ?? START_MS_MAX,
       pollMs: pollMs ?? POLL_MS,
+      timeScale: (engine) => this.#timeScale(spec, template, engine),
       now,
       changed: () => this.#changes.emit(),
     });
@@ -122,11 +126,29 @@ export class LocalFleet implements Fleet {
     this.#folder = null;
   }
 
+  async #timeScale({ replicaId }: ReplicaSpec, { selfCheck }: LocalTemplate, engine: Engine): Promise<number | null> {
+    if (selfCheck === null) return null;
+    const measuredMs = await selfCheckMs(engine, selfCheck);
+    if (measuredMs === null) return null;
+    const scale = timeScaleOf(measuredMs, selfCheck);
+    const line = `self-check ${measuredMs.toFixed(0)} ms, profiled ${(selfCheck.us / 1000).toFixed(0)} ms: times × ${scale.toFixed(2)}`;
+    this.#options.log({ replicaId, line });
+    return scale;
+  }
+
   #spawn(spec: ReplicaSpec, template: LocalTemplate): { process: WorkerProcess; address: EngineAddress } {
     const socketPath = this.#socketPath();
     const { execPath, workerPath, log } = this.#options;
-    const { modelName: name, ...settings } = template;
-    const worker = { ...settings, listen: { socketPath }, name, waitingMax: WAITING_MAX };
+    const { modelName: name, modelPath, contextTokens, sequences, threads } = template;
+    const worker = {
+      modelPath,
+      contextTokens,
+      sequences,
+      threads,
+      listen: { socketPath },
+      name,
+      waitingMax: WAITING_MAX,
+    };
     const process = new WorkerProcess({
       execPath,
       workerPath,

@@ -17,6 +17,7 @@ function replicaWith(spawn: () => WorkerProcess, around: Partial<Surroundings> =
     restart: POLICY,
     startMsMax: 10_000,
     pollMs: 100,
+    timeScale: async () => null,
     now: () => 0,
     changed: () => {},
     ...around,

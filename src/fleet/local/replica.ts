@@ -12,6 +12,8 @@ export interface Surroundings {
   /** A worker that is not ready by then is ended, which counts as a crash. */
   readonly startMsMax: number;
   readonly pollMs: number;
+  /** Times a worker that is about to be ready against its profile; null = no profile says what to expect. */
+  readonly timeScale: (engine: Engine) => Promise<number | null>;
   /** Epoch ms, for stamps only. */
   readonly now: () => number;
   readonly changed: () => void;
@@ -34,6 +36,7 @@ export class LocalReplica {
   #address: EngineAddress | null = null;
   #startedAtMs: number;
   #readyAtMs: number | null = null;
+  #timeScale: number | null = null;
   #restarts = 0;
   #failure: string | null = null;
   #process: WorkerProcess | null = null;
@@ -57,6 +60,7 @@ export class LocalReplica {
       readyAtMs: this.#readyAtMs,
       restarts: this.#restarts,
       failure: this.#failure,
+      timeScale: this.#timeScale,
     };
   }
 
@@ -94,7 +98,12 @@ export class LocalReplica {
       const { ok } = await engine.health(AbortSignal.timeout(pollMs * READY_POLL_FACTOR)).catch(() => ({ ok: false }));
       if (this.#process !== process) return;
       missed = ok ? 0 : missed + 1;
-      if (ok && this.#state === 'starting') this.#becomeReady(address);
+      if (ok && this.#state === 'starting') {
+        // Before anyone else uses it: a check beside real requests would time those too.
+        this.#timeScale = await this.#around.timeScale(engine);
+        if (this.#process !== process) return;
+        if (this.#state === 'starting') this.#becomeReady(address);
+      }
       const late = this.#state === 'starting' && performance.now() - startedAtMs > startMsMax;
       if (late || (this.#state === 'ready' && missed >= MISSED_CHECKS_MAX)) process.kill('SIGKILL');
       await this.#pause(this.#state === 'starting' ? pollMs : pollMs * READY_POLL_FACTOR);

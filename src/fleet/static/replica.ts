@@ -54,6 +54,7 @@ export class StaticReplica {
       readyAtMs: this.#readyAtMs,
       restarts: this.#restarts,
       failure: this.#failure,
+      timeScale: null,
     };
   }
 

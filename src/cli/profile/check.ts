@@ -1,0 +1,2 @@
+import type { Command } from 'commander';
+export async function runCheck(_p: Command, _f: object): Promise<void> {}
