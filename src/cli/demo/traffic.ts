@@ -3,7 +3,7 @@ import type { Cubit } from '../../main.ts';
 import { seededRandom } from '../../workload/random.ts';
 import { textOfTokens } from '../../workload/text.ts';
 import type { Plan } from './plan.ts';
-import { bar, liveScreen, quantile } from './screen.ts';
+import { bar, liveScreen, quantile } from '../screen.ts';
 
 export interface Sent {
   readonly replies: readonly TimedReply[];

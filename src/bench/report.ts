@@ -1,0 +1,88 @@
+import { type Slo, type Summary, summarise } from './figures.ts';
+import type { Bin } from './histogram.ts';
+import type { RequestRecord } from './record.ts';
+import type { RunLimits, RunResult, Target } from './run.ts';
+import { type TimelinePoint, timelineOf } from './timeline.ts';
+
+export interface RampProbe {
+  readonly ratePerS: number;
+  readonly met: boolean;
+  readonly summary: Summary;
+}
+
+export interface RampReport {
+  readonly percentile: number;
+  /** The highest rate that met the SLO; null when even the lowest did not. */
+  readonly ratePerS: number | null;
+  readonly verdict: string;
+  readonly probes: readonly RampProbe[];
+}
+
+/** What `--json` prints, `--save` writes and `cubit bench compare` reads. */
+export interface Report {
+  readonly kind: 'cubit-bench';
+  readonly version: 1;
+  readonly at: string;
+  readonly target: { readonly url: string; readonly model: string };
+  /** What was sent, in words and figures; `fingerprint` is equal for runs of the same requests. */
+  readonly workload: Readonly<Record<string, unknown>> & { readonly fingerprint: string };
+  readonly slo: Slo;
+  readonly limits: RunLimits;
+  readonly endedBy: RunResult['endedBy'];
+  readonly elapsedMs: number;
+  readonly summary: Summary;
+  readonly ramp: RampReport | null;
+  readonly timeline: readonly TimelinePoint[];
+  readonly itl: readonly Bin[];
+  /** Counted requests in order of their due time; every n-th where there are more than 20,000. */
+  readonly samples: readonly Sample[];
+}
+
+export interface Sample {
+  readonly index: number;
+  readonly error: string | null;
+  readonly ttftMs: number | null;
+  readonly tpotMs: number | null;
+  readonly e2eMs: number;
+}
+
+const SAMPLES_MAX = 20_000;
+
+export function reportOf(
+  run: RunResult,
+  given: { target: Target; workload: Report['workload']; slo: Slo; limits: RunLimits; ramp: RampReport | null },
+): Report {
+  return {
+    kind: 'cubit-bench',
+    version: 1,
+    at: new Date(run.startedAtMs).toISOString(),
+    target: { url: given.target.url, model: given.target.model },
+    workload: given.workload,
+    slo: given.slo,
+    limits: given.limits,
+    endedBy: run.endedBy,
+    elapsedMs: run.elapsedMs,
+    summary: summarise(run, given.slo, given.limits.warmUpMs),
+    ramp: given.ramp,
+    timeline: timelineOf(run.records, run.elapsedMs),
+    itl: run.itl.bins(),
+    samples: samplesOf(run.records),
+  };
+}
+
+function samplesOf(records: readonly RequestRecord[]): Sample[] {
+  const counted = records
+    .filter((record) => !record.warmUp && record.error !== 'cancelled')
+    .sort((a, b) => a.index - b.index);
+  const every = Math.ceil(counted.length / SAMPLES_MAX);
+  const round = (ms: number | null) => (ms === null ? null : Math.round(ms * 1000) / 1000);
+  return counted
+    .filter((_, index) => index % every === 0)
+    .map(({ index, error, ttftMs, tpotMs, e2eMs }) => ({
+      index,
+      error,
+      ttftMs: round(ttftMs),
+      tpotMs: round(tpotMs),
+      e2eMs: round(e2eMs) as number,
+    }));
+}
