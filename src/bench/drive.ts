@@ -106,6 +106,9 @@ function track(open: Set<Promise<unknown>>, promise: Promise<unknown>): void {
 /** Waits, at most until the run stops sending. False when there was nothing to wait for. */
 async function pause(run: LoadRun, waitMs: number): Promise<boolean> {
   if (waitMs <= 0 || run.stopping.aborted) return false;
+  const untilMs = run.nowMs() + waitMs;
   await setTimeout(waitMs, undefined, { signal: run.stopping }).catch(() => undefined);
+  // Timers may fire a millisecond early; nothing is sent before it is due.
+  while (run.nowMs() < untilMs && !run.stopping.aborted) await setImmediate();
   return true;
 }

@@ -184,6 +184,7 @@ function notesOf(counted: readonly RequestRecord[], run: RunResult): string[] {
   const lateMs = percentilesOf(counted.map((record) => record.lagMs))?.p99 ?? 0;
   const notes: [happened: boolean | number, text: string][] = [
     [run.endedBy === 'interrupted', 'Interrupted: figures of what had ended by then.'],
+    [counted.length === 0 && run.records.length > 0, 'No request was due after the warm-up: nothing is counted.'],
     [run.endedBy === 'unreachable', 'The server stopped taking connections; the test ended there.'],
     [count((row) => row.usage === 'missing'), 'answers without usage: tokens are counted as frames with text.'],
     [

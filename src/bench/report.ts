@@ -4,6 +4,17 @@ import type { RequestRecord } from './record.ts';
 import type { RunLimits, RunResult, Target } from './run.ts';
 import { type TimelinePoint, timelineOf } from './timeline.ts';
 
+export interface Workload {
+  readonly mode: 'rate' | 'concurrency' | 'trace' | 'multi-turn';
+  /** For people. */
+  readonly text: string;
+  /** Equal for runs that send the same requests at the same times. */
+  readonly fingerprint: string;
+  readonly seed: number;
+  /** What was mended in the trace, its gaps, and so on. */
+  readonly notes: readonly string[];
+}
+
 export interface RampProbe {
   readonly ratePerS: number;
   readonly met: boolean;
@@ -24,8 +35,7 @@ export interface Report {
   readonly version: 1;
   readonly at: string;
   readonly target: { readonly url: string; readonly model: string };
-  /** What was sent, in words and figures; `fingerprint` is equal for runs of the same requests. */
-  readonly workload: Readonly<Record<string, unknown>> & { readonly fingerprint: string };
+  readonly workload: Workload;
   readonly slo: Slo;
   readonly limits: RunLimits;
   readonly endedBy: RunResult['endedBy'];
@@ -34,7 +44,7 @@ export interface Report {
   readonly ramp: RampReport | null;
   readonly timeline: readonly TimelinePoint[];
   readonly itl: readonly Bin[];
-  /** Counted requests in order of their due time; every n-th where there are more than 20,000. */
+  /** Counted requests in order of their due time; every n-th where there are more than 10,000. */
   readonly samples: readonly Sample[];
 }
 
@@ -46,11 +56,11 @@ export interface Sample {
   readonly e2eMs: number;
 }
 
-const SAMPLES_MAX = 20_000;
+const SAMPLES_MAX = 10_000;
 
 export function reportOf(
   run: RunResult,
-  given: { target: Target; workload: Report['workload']; slo: Slo; limits: RunLimits; ramp: RampReport | null },
+  given: { target: Target; workload: Workload; slo: Slo; limits: RunLimits; ramp: RampReport | null },
 ): Report {
   return {
     kind: 'cubit-bench',
@@ -85,4 +95,17 @@ function samplesOf(records: readonly RequestRecord[]): Sample[] {
       tpotMs: round(tpotMs),
       e2eMs: round(e2eMs) as number,
     }));
+}
+
+/** A file that `--json` or `--save` may have written. */
+export function isReport(value: unknown): value is Report {
+  const report = value as Partial<Report> | null;
+  return (
+    typeof report === 'object' &&
+    report?.kind === 'cubit-bench' &&
+    report.version === 1 &&
+    Array.isArray(report.samples) &&
+    typeof report.workload?.fingerprint === 'string' &&
+    typeof report.summary === 'object'
+  );
 }

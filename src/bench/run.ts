@@ -32,8 +32,11 @@ export interface RunLimits {
   readonly onReply?: (record: RequestRecord, reply: TimedReply) => void;
 }
 
-/** plan: all sent and ended. interrupted: by the caller. unreachable: the server stopped taking connections. */
-export type RunEnd = 'plan' | 'interrupted' | 'unreachable';
+/**
+ * plan: all sent and ended. interrupted: by a person. decided: its caller knew enough. unreachable: the server stopped taking
+ * connections.
+ */
+export type RunEnd = 'plan' | 'interrupted' | 'decided' | 'unreachable';
 
 export interface RunResult {
   readonly startedAtMs: number;
@@ -85,8 +88,8 @@ export class LoadRun {
   }
 
   /** Sends nothing more and cancels what is under way; the run ends at once, with what it has. */
-  interrupt(): void {
-    this.#end('interrupted');
+  stop(by: 'interrupted' | 'decided'): void {
+    this.#end(by);
     this.#cancel.abort();
   }
 
@@ -164,7 +167,7 @@ export class LoadRun {
   }
 
   #failure(error: unknown): string {
-    if (this.#cancel.signal.aborted) return this.#endedBy === 'interrupted' ? 'cancelled' : 'unfinished';
+    if (this.#cancel.signal.aborted) return this.#endedBy === 'plan' ? 'unfinished' : 'cancelled';
     this.#unreachable += 1;
     if (this.#unreachable >= UNREACHABLE_AFTER) this.#end('unreachable');
     const code = (error as NodeJS.ErrnoException).code ?? (error as Error).name;
