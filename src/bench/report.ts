@@ -29,6 +29,10 @@ export interface RampReport {
   readonly probes: readonly RampProbe[];
 }
 
+/** Which probe a ramp's report shows in full. */
+export const lastProbe = (ramp: RampReport) =>
+  ramp.ratePerS === null ? 'The last probe' : 'The last probe that met the targets';
+
 /** What `--json` prints, `--save` writes and `cubit bench compare` reads. */
 export interface Report {
   readonly kind: 'cubit-bench';

@@ -8,14 +8,14 @@ export function meetsAt(summary: Summary, percentile: number): boolean {
   return goodput !== null && Math.min(goodput.ttftShare, goodput.tpotShare) >= percentile / 100;
 }
 
-/** What a probe missed and by how much: `TTFT p95 812 ms of 300`. Empty when nothing. */
+/** What a probe missed and by how much: `TTFT within 300 ms for 71.4 %, not 95 % (p95 812 ms)`. Empty when nothing. */
 export function missedBy(summary: Summary, slo: Slo, percentile: number): string {
   const { goodput } = summary;
   if (goodput === null) return 'no request was counted';
   const part = (name: string, share: number, maxMs: number | null, figure: number | undefined) =>
     maxMs === null || share >= percentile / 100
       ? []
-      : [`${name} within ${maxMs} ms for ${percent(share)} of ${percentile} % (p95 ${figure?.toFixed(0) ?? '–'} ms)`];
+      : [`${name} within ${maxMs} ms for ${percent(share)}, not ${percentile} % (p95 ${figure?.toFixed(0) ?? '–'} ms)`];
   const failed = summary.counted - summary.ok;
   return [
     ...part('TTFT', goodput.ttftShare, slo.ttftMsMax, summary.ttftMs?.p95),

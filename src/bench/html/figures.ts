@@ -79,7 +79,7 @@ export function timelinePlots({ timeline }: Report): string {
     linePlot({ title: 'TPOT, mean of requests that ended', xLabel, yLabel: 'ms' }, [
       { name: 'TPOT', points: along((point) => point.tpotMsMean) },
     ]),
-    linePlot({ title: 'Output tokens of requests that ended', xLabel, yLabel: 'tokens/s' }, [
+    linePlot({ title: 'Output tokens, spread evenly over each answer', xLabel, yLabel: 'tokens/s' }, [
       { name: 'output', points: along((point) => point.outputTokensPerS) },
     ]),
   ].join('');

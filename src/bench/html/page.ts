@@ -1,4 +1,4 @@
-import type { Report } from '../report.ts';
+import { lastProbe, type Report } from '../report.ts';
 import type { Percentiles } from '../statistics.ts';
 import { cdfPlots, itlPlot, rampPlot, timelinePlots } from './figures.ts';
 import { escapeHtml } from './plot.ts';
@@ -49,7 +49,7 @@ function rampSection(report: Report): string {
     `${summary.ok} of ${summary.counted}`,
   ]);
   const head = ['requests/s', `p${ramp.percentile}`, 'in time', 'TTFT p50 / p95 ms', 'TPOT p50 / p95 ms', 'answered'];
-  return `<h2>Ramp</h2><p class="lead">${escapeHtml(ramp.verdict)}</p>${table(head, rows)}<div class="plots">${rampPlot(ramp)}</div><h2>The last probe that met</h2>`;
+  return `<h2>Ramp</h2><p class="lead">${escapeHtml(ramp.verdict)}</p>${table(head, rows)}<div class="plots">${rampPlot(ramp)}</div><h2>${lastProbe(ramp)}</h2>`;
 }
 
 function tiles({ summary, slo }: Report): string {
@@ -123,7 +123,7 @@ p{margin:4px 0;color:var(--dim)}.lead{color:var(--ink);font-size:16px}.notes{bor
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:10px;margin:20px 0}
 .tile{background:var(--card);border-radius:8px;padding:12px 14px;display:flex;flex-direction:column}.tile span,.tile small{color:var(--dim);font-size:13px}.tile b{font-size:21px;font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:8px 0}th,td{padding:5px 14px 5px 0;text-align:right;border-bottom:1px solid var(--line)}th:first-child,td:first-child{text-align:left}th{color:var(--dim);font-weight:500}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:14px}svg{width:100%;background:var(--card);border-radius:8px}
+.plots{display:grid;margin-top:14px;grid-template-columns:repeat(auto-fill,minmax(min(100%,460px),1fr));gap:14px}svg{width:100%;background:var(--card);border-radius:8px}
 svg text{fill:var(--dim);font:11px system-ui,sans-serif}svg .title{fill:var(--ink);font-size:13px;font-weight:600}.grid{stroke:var(--line);stroke-width:.6}.axis{stroke:var(--dim);fill:none}
 .line{fill:none;stroke-width:1.8}.line.s0{stroke:var(--c0)}.line.s1{stroke:var(--c1)}.line.s2{stroke:var(--c2)}.bar.s0{fill:var(--c0)}.mark{stroke:var(--mark);stroke-dasharray:4 3}svg .mark-name{fill:var(--mark)}
 footer{margin-top:36px;color:var(--dim);font-size:13px}`;

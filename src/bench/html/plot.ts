@@ -1,7 +1,7 @@
 /** Line and bar plots as inline SVG. Colours come from the page's style: classes `s0`, `s1`, … */
 export interface Series {
   readonly name: string;
-  /** A null breaks the line. */
+  /** The line goes on over a null. */
   readonly points: readonly (readonly [x: number, y: number | null])[];
 }
 
@@ -95,30 +95,22 @@ function ticks(low: number, high: number, about: number): number[] {
   return Array.from({ length: count }, (_, index) => (first + index) * step);
 }
 
-/** 1, 2, 5 of every power of ten; only powers where that would be too many. */
+/** 1, 2, 5 of every power of ten; only powers where that would be too many, equal steps where it would be too few. */
 function logTicks(low: number, high: number): number[] {
   const powers = Array.from(
     { length: Math.ceil(Math.log10(high / low)) + 2 },
     (_, index) => 10 ** (Math.floor(Math.log10(low)) + index),
   );
   const factors = high / low > 1e4 ? [1] : [1, 2, 5];
-  return powers
+  const found = powers
     .flatMap((power) => factors.map((factor) => factor * power))
     .filter((value) => value >= low * 0.999 && value <= high * 1.001);
+  return found.length >= 3 ? found : ticks(low, high, 6);
 }
 
 function pathOf(line: Series, frame: Frame): string {
-  let pen = 'M';
-  const steps: string[] = [];
-  for (const [x, y] of line.points) {
-    if (y === null) {
-      pen = 'M';
-      continue;
-    }
-    steps.push(`${pen}${round(frame.x(x))} ${round(frame.y(y))}`);
-    pen = 'L';
-  }
-  return steps.join('');
+  const known = line.points.flatMap(([x, y]) => (y === null ? [] : [`${round(frame.x(x))} ${round(frame.y(y))}`]));
+  return `M${known.join('L')}`;
 }
 
 function svg(axes: Axes, frame: Frame, body: string): string {

@@ -3,7 +3,8 @@ import { afterProbe, nextRate, RAMP_START, type RampLimits, type RampState } fro
 import type { RampProbe } from '../../bench/report.ts';
 import type { RunLimits } from '../../bench/run.ts';
 import { meetsAt, rampVerdict } from '../../bench/verdict.ts';
-import { arrivalsOf, type BenchFlags, type Fail, limitsOf, percentileOf, rampOf } from './flags.ts';
+import { childSeed } from '../../workload/random.ts';
+import { arrivalsOf, type BenchFlags, type Fail, limitsOf, percentileOf, rampOf, seedOf } from './flags.ts';
 import type { Measured, Session } from './run.ts';
 import { probeLine } from './text.ts';
 import { type Chosen, ofRate } from './workload.ts';
@@ -26,8 +27,11 @@ export function rampUp(
   const ramp = rampOf(fail, flags);
   const percentile = percentileOf(fail, flags);
   const base = limitsOf(fail, flags, ramp.probeMs, filesMax);
-  const rate = (ratePerS: number): Chosen => ofRate(fail, flags, arrivalsOf(fail, flags, ratePerS));
-  rate(ramp.startPerS);
+  const seed = seedOf(fail, flags);
+  // Other texts in every probe: the answers must not come from the cache that the probe before has filled.
+  const rate = (ratePerS: number, probe: number): Chosen =>
+    ofRate(fail, flags, arrivalsOf(fail, flags, ratePerS), childSeed(seed, probe));
+  rate(ramp.startPerS, 0);
   return (session) => search(session, { ramp, percentile, base, rate });
 }
 
@@ -35,7 +39,7 @@ interface Job {
   readonly ramp: RampLimits & { readonly probeMs: number };
   readonly percentile: number;
   readonly base: RunLimits;
-  readonly rate: (ratePerS: number) => Chosen;
+  readonly rate: (ratePerS: number, probe: number) => Chosen;
 }
 
 async function search(session: Session, job: Job): Promise<Measured> {
@@ -44,7 +48,7 @@ async function search(session: Session, job: Job): Promise<Measured> {
   let best: Measured | null = null;
   let last: Measured | null = null;
   for (let ratePerS = nextRate(state, job.ramp); ratePerS !== null; ratePerS = nextRate(state, job.ramp)) {
-    last = await probeAt(session, job, ratePerS);
+    last = await probeAt(session, job, ratePerS, state.probes);
     if (session.interrupted()) break;
     const summary = summarise(last.result, session.slo, last.limits.warmUpMs);
     const met = meetsAt(summary, job.percentile);
@@ -61,8 +65,9 @@ async function search(session: Session, job: Job): Promise<Measured> {
 }
 
 /** Runs one rate, and ends it early once it cannot meet any more. */
-async function probeAt(session: Session, { ramp, percentile, base, rate }: Job, ratePerS: number): Promise<Measured> {
-  const chosen = rate(ratePerS);
+async function probeAt(session: Session, job: Job, ratePerS: number, probe: number): Promise<Measured> {
+  const { ramp, percentile, base } = job;
+  const chosen = job.rate(ratePerS, probe);
   const measuredMs = Math.min(PROBE_MS_MAX, Math.max(ramp.probeMs - base.warmUpMs, (REQUESTS_MIN / ratePerS) * 1000));
   const missedMax = (1 - percentile / 100) * ratePerS * (measuredMs / 1000);
   // Twice what is allowed, since the number of requests is itself random.

@@ -1,6 +1,6 @@
 import type { Comparison } from '../../bench/compare.ts';
 import type { Summary } from '../../bench/figures.ts';
-import type { Report } from '../../bench/report.ts';
+import { lastProbe, type Report } from '../../bench/report.ts';
 import type { Percentiles } from '../../bench/statistics.ts';
 import { grid } from '../render.ts';
 
@@ -13,7 +13,7 @@ export function reportText(report: Report): string {
     `${seconds(report.elapsedMs)} s, the first ${seconds(limits.warmUpMs)} s warm-up, seed ${workload.seed}`,
   ];
   const notes = [...workload.notes.map((note) => `trace: ${note}`), ...summary.notes].map((note) => `! ${note}`);
-  const ramp = report.ramp === null ? [] : [rampText(report.ramp), 'The last probe that met, in full:'];
+  const ramp = report.ramp === null ? [] : [rampText(report.ramp), `${lastProbe(report.ramp)}, in full:`];
   return [...ramp, head.join('\n'), latencyTable(summary), facts(report).join('\n'), notes.join('\n')]
     .filter((part) => part !== '')
     .join('\n\n');

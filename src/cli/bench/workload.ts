@@ -40,10 +40,9 @@ export function chooseWorkload(fail: Fail, flags: BenchFlags): Chosen {
     : ofConversations(fail, flags, arrivals, flags.turns);
 }
 
-/** Requests at a rate; the ramp makes one of these for every probe. */
-export function ofRate(fail: Fail, flags: BenchFlags, arrivals: Arrivals): Chosen {
+/** Requests at a rate; the ramp makes one of these for every probe, with a seed of its own. */
+export function ofRate(fail: Fail, flags: BenchFlags, arrivals: Arrivals, seed = seedOf(fail, flags)): Chosen {
   const lengths = lengthsOf(fail, flags);
-  const seed = seedOf(fail, flags);
   const text = `${arrivalsText(arrivals)} requests/s, ${lengthsText(flags)}`;
   return {
     workload: workload('rate', text, seed, { arrivals, lengths }),
