@@ -75,19 +75,19 @@ async function measure(scenario: Scenario, url: string): Promise<Outcome> {
   const target = { url, apiKey: 'mock', model: scenario.model, headers: {}, extraBody: {} };
   const addedTtft: number[] = [];
   const addedE2e: number[] = [];
-  const run = new LoadRun(target, {
+  const limits = {
     spanMs: scenario.spanMs,
     warmUpMs: Math.min(WARM_UP_MS, scenario.spanMs / 2),
     requestsMax: 1_000_000,
     inFlightMax: STREAMS + 1_000,
     drainMs: scenario.drainMs,
     silenceMsMax: 30_000,
-    onReply: (record, reply) => {
-      if (record.warmUp || record.error !== null || record.ttftMs === null) return;
-      const mockMs = (name: string) => Number(reply.receipt?.[name]) / 1000;
-      addedTtft.push(record.ttftMs - record.lagMs - mockMs('mock_ttft_us'));
-      addedE2e.push(record.e2eMs - record.lagMs - mockMs('mock_e2e_us'));
-    },
+  };
+  const run = new LoadRun(target, limits, (record, reply) => {
+    if (record.warmUp || record.error !== null || record.ttftMs === null) return;
+    const mockMs = (name: string) => Number(reply?.receipt?.[name]) / 1000;
+    addedTtft.push(record.ttftMs - record.lagMs - mockMs('mock_ttft_us'));
+    addedE2e.push(record.e2eMs - record.lagMs - mockMs('mock_e2e_us'));
   });
   const cpu = process.cpuUsage();
   const result = await run.run(scenario.plan((ratePerS) => constantShots(ratePerS, scenario.outputTokens)));

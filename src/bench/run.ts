@@ -28,9 +28,10 @@ export interface RunLimits {
   readonly drainMs: number;
   /** Silence that ends a request. */
   readonly silenceMsMax: number;
-  /** Called with every answer, for who wants more of it than the record keeps. */
-  readonly onReply?: (record: RequestRecord, reply: TimedReply) => void;
 }
+
+/** Called when a request has ended, with the answer where there was one. */
+export type OnEnd = (record: RequestRecord, reply: TimedReply | null) => void;
 
 /**
  * plan: all sent and ended. interrupted: by a person. decided: its caller knew enough. unreachable: the server stopped taking
@@ -65,14 +66,16 @@ export class LoadRun {
   #endedBy: RunEnd = 'plan';
   readonly #itl = new Histogram();
   readonly #target: Target;
+  readonly #onEnd: OnEnd;
   readonly #pool: Pool;
   readonly #stopSending = new AbortController();
   readonly #cancel = new AbortController();
   readonly #zeroMs = performance.now();
   readonly #startedAtMs = Date.now();
 
-  constructor(target: Target, limits: RunLimits) {
+  constructor(target: Target, limits: RunLimits, onEnd: OnEnd = () => undefined) {
     this.#target = target;
+    this.#onEnd = onEnd;
     this.limits = limits;
     this.#pool = new Pool(httpTransport(target.url, null).origin, { connections: limits.inFlightMax });
     setMaxListeners(0, this.#cancel.signal, this.#stopSending.signal);
@@ -151,9 +154,7 @@ export class LoadRun {
       });
       this.#unreachable = 0;
       if (!due.warmUp) for (const gapMs of reply.itlMs) this.#itl.add(gapMs);
-      const record = recordOf(due, reply);
-      this.limits.onReply?.(record, reply);
-      return this.#record(record, reply.text);
+      return this.#record(recordOf(due, reply), reply);
     } catch (error) {
       return this.#record(failedRecord(due, this.#failure(error), this.nowMs()));
     } finally {
@@ -161,9 +162,10 @@ export class LoadRun {
     }
   }
 
-  #record(record: RequestRecord, text = ''): { record: RequestRecord; text: string } {
+  #record(record: RequestRecord, reply: TimedReply | null = null): { record: RequestRecord; text: string } {
     this.records.push(record);
-    return { record, text };
+    this.#onEnd(record, reply);
+    return { record, text: reply?.text ?? '' };
   }
 
   #failure(error: unknown): string {

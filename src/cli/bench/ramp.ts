@@ -1,5 +1,6 @@
-import { type Slo, summarise } from '../../bench/figures.ts';
+import { meetsSlo, type Slo, summarise } from '../../bench/figures.ts';
 import { afterProbe, nextRate, RAMP_START, type RampLimits, type RampState } from '../../bench/ramp.ts';
+import type { RequestRecord } from '../../bench/record.ts';
 import type { RampProbe } from '../../bench/report.ts';
 import type { RunLimits } from '../../bench/run.ts';
 import { meetsAt, rampVerdict } from '../../bench/verdict.ts';
@@ -73,18 +74,11 @@ async function probeAt(session: Session, job: Job, ratePerS: number, probe: numb
   // Twice what is allowed, since the number of requests is itself random.
   const hopeless = 2 * missedMax + 5;
   let missed = 0;
-  const { ttftMsMax, tpotMsMax } = session.slo;
-  const limits: RunLimits = {
-    ...base,
-    spanMs: base.warmUpMs + measuredMs,
-    onReply: ({ warmUp, error, ttftMs, tpotMs }) => {
-      if (warmUp) return;
-      const late =
-        (ttftMsMax !== null && (ttftMs ?? 0) > ttftMsMax) || (tpotMsMax !== null && (tpotMs ?? 0) > tpotMsMax);
-      if (error !== null || late) missed += 1;
-      if (missed > hopeless) session.decide();
-    },
+  const limits: RunLimits = { ...base, spanMs: base.warmUpMs + measuredMs };
+  const onEnd = (record: RequestRecord) => {
+    if (!record.warmUp && !meetsSlo(record, session.slo)) missed += 1;
+    if (missed > hopeless) session.decide();
   };
-  const result = await session.run(chosen, limits, `probe: ${chosen.workload.text}`);
+  const result = await session.run(chosen, limits, `probe: ${chosen.workload.text}`, onEnd);
   return { chosen, limits, result, ramp: null };
 }

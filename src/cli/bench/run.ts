@@ -4,7 +4,7 @@ import { csvOf } from '../../bench/csv.ts';
 import type { Slo } from '../../bench/figures.ts';
 import { reportHtml } from '../../bench/html/page.ts';
 import { type RampReport, type Report, reportOf } from '../../bench/report.ts';
-import { LoadRun, probe, type RunLimits, type RunResult, type Target } from '../../bench/run.ts';
+import { LoadRun, type OnEnd, probe, type RunLimits, type RunResult, type Target } from '../../bench/run.ts';
 import { CubitError } from '../../core/errors.ts';
 import { type BenchFlags, type Fail, limitsOf, sloOf } from './flags.ts';
 import { watch } from './live.ts';
@@ -17,7 +17,7 @@ export interface Session {
   readonly target: Target;
   readonly slo: Slo;
   /** Runs one workload and shows it; one at a time. */
-  run(chosen: Chosen, limits: RunLimits, title: string): Promise<RunResult>;
+  run(chosen: Chosen, limits: RunLimits, title: string, onEnd?: OnEnd): Promise<RunResult>;
   /** Ends the run under way; its caller knows enough. */
   decide(): void;
   readonly interrupted: () => boolean;
@@ -88,8 +88,8 @@ function startSession(reached: Reached, slo: Slo): Session {
     slo,
     interrupted: () => interrupted,
     decide: () => current?.stop('decided'),
-    async run(chosen, limits, title) {
-      current = new LoadRun(reached.target, limits);
+    async run(chosen, limits, title, onEnd) {
+      current = new LoadRun(reached.target, limits, onEnd);
       process.on('SIGINT', onSignal);
       process.on('SIGTERM', onSignal);
       const stopWatching = watch(current, title);
