@@ -48,6 +48,8 @@ export interface ChatCall {
   readonly prompt: string | readonly ChatMessage[];
   readonly outputTokensMax: number;
   readonly signal?: AbortSignal;
+  /** Like a signal, for thousands of requests at once. */
+  readonly group?: CancelGroup;
   readonly dispatcher?: Dispatcher;
   readonly headers?: Readonly<Record<string, string>>;
   /** More fields of the body, such as `ignore_eos`. */
@@ -57,10 +59,30 @@ export interface ChatCall {
   readonly silenceMsMax?: number;
 }
 
+/** Cancels all its requests together. An AbortSignal searches all its listeners whenever one comes or goes. */
+export class CancelGroup {
+  readonly #aborts = new Set<() => void>();
+  cancelled = false;
+
+  cancel(): void {
+    this.cancelled = true;
+    for (const abort of [...this.#aborts]) abort();
+  }
+
+  add(abort: () => void): void {
+    this.#aborts.add(abort);
+    if (this.cancelled) abort();
+  }
+
+  delete(abort: () => void): void {
+    this.#aborts.delete(abort);
+  }
+}
+
 const ERROR_BYTES_MAX = 64 * 1024;
 const WHOLE_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Sends one request and reads it to the end. Throws only when no answer begins or the signal fires. */
+/** Sends one request and reads it to the end. Throws only when no answer begins or it is cancelled. */
 export function timedChat(call: ChatCall): Promise<TimedReply> {
   const sentAtMs = performance.now();
   const { origin, apiPath } = transportOf(call.url);
@@ -106,6 +128,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #outputTokensMax: number;
   readonly #scanner: AnswerScanner;
   readonly #signal: AbortSignal | undefined;
+  readonly #group: CancelGroup | undefined;
   readonly #resolve: (reply: TimedReply) => void;
   readonly #reject: (error: Error) => void;
   readonly #pieces: Buffer[] = [];
@@ -120,16 +143,17 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#outputTokensMax = call.outputTokensMax;
     this.#scanner = new AnswerScanner(call.keepText ?? false);
     this.#signal = call.signal;
+    this.#group = call.group;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    const signal = this.#signal;
-    if (signal === undefined) return;
+    if (this.#signal === undefined && this.#group === undefined) return;
     this.#abort = () => controller.abort(new DOMException('The request was cancelled.', 'AbortError'));
-    if (signal.aborted) this.#abort();
-    else signal.addEventListener('abort', this.#abort, { once: true });
+    this.#group?.add(this.#abort);
+    if (this.#signal?.aborted) this.#abort();
+    else this.#signal?.addEventListener('abort', this.#abort, { once: true });
   }
 
   onResponseStart(
@@ -162,13 +186,15 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
     this.#release();
-    const began = this.#status !== 0;
-    if (began && !this.#signal?.aborted) this.#resolve(this.#streamReply(performance.now(), 'connection_lost'));
+    const cancelled = this.#signal?.aborted === true || this.#group?.cancelled === true;
+    if (this.#status !== 0 && !cancelled) this.#resolve(this.#streamReply(performance.now(), 'connection_lost'));
     else this.#reject(error);
   }
 
   #release(): void {
-    if (this.#abort !== null) this.#signal?.removeEventListener('abort', this.#abort);
+    if (this.#abort === null) return;
+    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#group?.delete(this.#abort);
   }
 
   #streamReply(endMs: number, error: string | null): TimedReply {

@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events';
-import { Pool } from 'undici';
+import { Client } from 'undici';
 import { CubitError } from '../core/errors.ts';
 import { httpTransport } from '../engine/openai-http/client.ts';
-import { type ChatCall, type TimedReply, timedChat } from './client.ts';
+import { CancelGroup, type ChatCall, type TimedReply, timedChat } from './client.ts';
 import { drive } from './drive.ts';
 import { Histogram } from './histogram.ts';
 import type { Plan } from './plan.ts';
@@ -67,9 +67,11 @@ export class LoadRun {
   readonly #itl = new Histogram();
   readonly #target: Target;
   readonly #onEnd: OnEnd;
-  readonly #pool: Pool;
+  readonly #origin: string;
+  /** Connections without a request, the last used on top. As many are made as requests were ever under way. */
+  readonly #idle: Client[] = [];
   readonly #stopSending = new AbortController();
-  readonly #cancel = new AbortController();
+  readonly #cancel = new CancelGroup();
   readonly #zeroMs = performance.now();
   readonly #startedAtMs = Date.now();
 
@@ -77,8 +79,8 @@ export class LoadRun {
     this.#target = target;
     this.#onEnd = onEnd;
     this.limits = limits;
-    this.#pool = new Pool(httpTransport(target.url, null).origin, { connections: limits.inFlightMax });
-    setMaxListeners(0, this.#cancel.signal, this.#stopSending.signal);
+    this.#origin = httpTransport(target.url, null).origin;
+    setMaxListeners(0, this.#stopSending.signal);
   }
 
   nowMs(): number {
@@ -93,7 +95,7 @@ export class LoadRun {
   /** Sends nothing more and cancels what is under way; the run ends at once, with what it has. */
   stop(by: 'interrupted' | 'decided'): void {
     this.#end(by);
-    this.#cancel.abort();
+    this.#cancel.cancel();
   }
 
   /** Sends the plan. Resolves when every request has ended; never rejects for what a server does. */
@@ -104,12 +106,12 @@ export class LoadRun {
     try {
       await drive(this, plan, () => {
         sentMs = Math.min(this.nowMs(), this.limits.spanMs);
-        drainTimer = setTimeout(() => this.#cancel.abort(), this.limits.drainMs);
+        drainTimer = setTimeout(() => this.#cancel.cancel(), this.limits.drainMs);
       });
     } finally {
       clearTimeout(spanTimer);
       clearTimeout(drainTimer);
-      await this.#pool.destroy().catch(() => undefined);
+      await Promise.all(this.#idle.map((connection) => connection.destroy()));
     }
     return {
       startedAtMs: this.#startedAtMs,
@@ -142,13 +144,14 @@ export class LoadRun {
       return this.#record(failedRecord(due, 'in_flight_limit', due.sentAtMs));
     this.inFlight += 1;
     this.#inFlightPeak = Math.max(this.#inFlightPeak, this.inFlight);
+    const connection = this.#idle.pop() ?? new Client(this.#origin);
     try {
       const reply = await timedChat({
         ...this.#target,
         prompt: shot.prompt,
         outputTokensMax: shot.outputTokens,
-        dispatcher: this.#pool,
-        signal: this.#cancel.signal,
+        dispatcher: connection,
+        group: this.#cancel,
         silenceMsMax: this.limits.silenceMsMax,
         keepText,
       });
@@ -158,6 +161,7 @@ export class LoadRun {
     } catch (error) {
       return this.#record(failedRecord(due, this.#failure(error), this.nowMs()));
     } finally {
+      this.#idle.push(connection);
       this.inFlight -= 1;
     }
   }
@@ -169,7 +173,7 @@ export class LoadRun {
   }
 
   #failure(error: unknown): string {
-    if (this.#cancel.signal.aborted) return this.#endedBy === 'plan' ? 'unfinished' : 'cancelled';
+    if (this.#cancel.cancelled) return this.#endedBy === 'plan' ? 'unfinished' : 'cancelled';
     this.#unreachable += 1;
     if (this.#unreachable >= UNREACHABLE_AFTER) this.#end('unreachable');
     const code = (error as NodeJS.ErrnoException).code ?? (error as Error).name;
