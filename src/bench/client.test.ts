@@ -113,6 +113,21 @@ describe('a timed request', () => {
     expect(broken).toMatchObject({ error: 'connection_lost', frames: 1, status: 200 });
   });
 
+  it('ends a request whose server falls silent', async () => {
+    const midway = ask(
+      (response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write(token('a'));
+      },
+      { silenceMsMax: 60 },
+    );
+    const never = ask(() => undefined, { silenceMsMax: 60 });
+    await Promise.all([
+      expect(midway).resolves.toMatchObject({ error: 'silent', frames: 1 }),
+      expect(never).rejects.toMatchObject({ code: 'UND_ERR_HEADERS_TIMEOUT' }),
+    ]);
+  });
+
   it('reads a refusal: its code and when to come back', async () => {
     const seconds = await ask((response) => {
       response.writeHead(429, { 'retry-after': '2', 'content-type': 'application/json' });

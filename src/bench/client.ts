@@ -5,7 +5,7 @@ import { AnswerScanner, errorCode, type Usage, wholeAnswer } from './answer.ts';
 /** One timed streaming chat request against any OpenAI-compatible URL. Times are from the send. */
 export interface TimedReply {
   readonly status: number;
-  /** OpenAI's error code, when it failed; `stream_error` for an error event, `connection_lost`, `frame_too_large` after the first byte. */
+  /** OpenAI's error code, when it failed; after the first byte `stream_error` for an error event, `connection_lost`, `silent`, `frame_too_large`. */
   readonly error: string | null;
   readonly ttftMs: number | null;
   readonly tpotMs: number | null;
@@ -55,7 +55,7 @@ export interface ChatCall {
   /** More fields of the body, such as `ignore_eos`. */
   readonly extraBody?: Readonly<Record<string, unknown>>;
   readonly keepText?: boolean;
-  /** Silence that ends the request; none by default. */
+  /** Silence that ends the request; as long as it likes by default. */
   readonly silenceMsMax?: number;
 }
 
@@ -187,7 +187,9 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
     this.#release();
     const cancelled = this.#signal?.aborted === true || this.#group?.cancelled === true;
-    if (this.#status !== 0 && !cancelled) this.#resolve(this.#streamReply(performance.now(), 'connection_lost'));
+    const silent = (error as NodeJS.ErrnoException).code === 'UND_ERR_BODY_TIMEOUT';
+    const reason = silent ? 'silent' : 'connection_lost';
+    if (this.#status !== 0 && !cancelled) this.#resolve(this.#streamReply(performance.now(), reason));
     else this.#reject(error);
   }
 

@@ -60,6 +60,7 @@ export class LoadRun {
   readonly limits: RunLimits;
   readonly records: RequestRecord[] = [];
   sent = 0;
+  failed = 0;
   inFlight = 0;
   #inFlightPeak = 0;
   #unreachable = 0;
@@ -168,16 +169,18 @@ export class LoadRun {
 
   #record(record: RequestRecord, reply: TimedReply | null = null): { record: RequestRecord; text: string } {
     this.records.push(record);
+    if (record.error !== null) this.failed += 1;
     this.#onEnd(record, reply);
     return { record, text: reply?.text ?? '' };
   }
 
   #failure(error: unknown): string {
     if (this.#cancel.cancelled) return this.#endedBy === 'plan' ? 'unfinished' : 'cancelled';
+    const code = (error as NodeJS.ErrnoException).code ?? (error as Error).name;
+    if (code === 'UND_ERR_HEADERS_TIMEOUT') return 'silent';
     this.#unreachable += 1;
     if (this.#unreachable >= UNREACHABLE_AFTER) this.#end('unreachable');
-    const code = (error as NodeJS.ErrnoException).code ?? (error as Error).name;
-    return code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' ? 'silent' : code.toLowerCase();
+    return code.toLowerCase();
   }
 
   #end(by: RunEnd): void {

@@ -30,7 +30,6 @@ function view(run: LoadRun, title: string): [rows: string[], short: string] {
     return found === null ? '–' : `${found.p50.toFixed(0)} / ${found.p95.toFixed(0)} ms`;
   };
   const ok = recent.filter((record) => record.error === null);
-  const failed = run.records.reduce((sum, record) => sum + Number(record.error !== null), 0);
   const tokens = ok.reduce((sum, record) => sum + record.outputTokens, 0);
   const phase =
     nowMs < warmUpMs ? 'warm-up' : run.stopping.aborted || nowMs > spanMs ? 'waiting for the last' : 'measuring';
@@ -41,10 +40,10 @@ function view(run: LoadRun, title: string): [rows: string[], short: string] {
     [
       `  ${title}`,
       `  ${bar(share)} ${time.padStart(6)}  ${phase}`,
-      `  sent ${run.sent}   ended ${run.records.length}   failed ${failed}   running ${run.inFlight}`,
+      `  sent ${run.sent}   ended ${run.records.length}   failed ${run.failed}   running ${run.inFlight}`,
       `  last 10 s: ${perS(ok.length)} answers/s, ${perS(tokens)} output tokens/s   TTFT p50 / p95 ${ttft}   TPOT ${tpot}`,
     ],
-    `  ${time} (${phase}): sent ${run.sent}, ended ${run.records.length}, failed ${failed}, running ${run.inFlight}, TTFT ${ttft}, TPOT ${tpot}`,
+    `  ${time} (${phase}): sent ${run.sent}, ended ${run.records.length}, failed ${run.failed}, running ${run.inFlight}, TTFT ${ttft}, TPOT ${tpot}`,
   ];
 }
 

@@ -22,8 +22,8 @@ export function rampUp(
   filesMax: number | null,
 ): (session: Session) => Promise<Measured> {
   if (slo.ttftMsMax === null && slo.tpotMsMax === null) fail('--ramp needs a target: --ttft <ms>, --tpot <ms> or both');
-  for (const name of ['concurrency', 'trace', 'turns'] as const) {
-    if (flags[name] !== undefined) fail(`--ramp searches a rate; it does not go with --${name}`);
+  for (const name of ['concurrency', 'trace', 'turns', 'seconds', 'requests'] as const) {
+    if (flags[name] !== undefined) fail(`--ramp probes rates for --probe seconds each; it does not go with --${name}`);
   }
   const ramp = rampOf(fail, flags);
   const percentile = percentileOf(fail, flags);
