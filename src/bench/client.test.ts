@@ -18,17 +18,21 @@ async function ask(behave: Behave, changes: Partial<ChatCall> = {}): Promise<Tim
 describe('a timed request', () => {
   it('measures a stream and reads usage and receipt', async () => {
     const cubit = { request_id: 'req-1' };
-    const reply = await ask((response) =>
-      stream(
-        response,
-        frame({ choices: [{ index: 0, delta: { role: 'assistant', content: '' } }] }),
-        token('Hel'),
-        token('lo "there"'),
-        finish,
-        usageOf(2, { prompt_tokens_details: { cached_tokens: 4 }, cubit }),
-        DONE,
-      ),
+    const heard: number[] = [];
+    const reply = await ask(
+      (response) =>
+        stream(
+          response,
+          frame({ choices: [{ index: 0, delta: { role: 'assistant', content: '' } }] }),
+          token('Hel'),
+          token('lo "there"'),
+          finish,
+          usageOf(2, { prompt_tokens_details: { cached_tokens: 4 }, cubit }),
+          DONE,
+        ),
+      { onText: (frames) => heard.push(frames) },
     );
+    expect(heard).toEqual([1, 2]);
     expect(reply).toMatchObject({
       ...{ status: 200, error: null, promptTokens: 7, cachedTokens: 4, outputTokens: 2, frames: 2, usage: 'stated' },
       ...{ done: true, finished: true, streamed: true, text: 'Hello "there"', receipt: cubit },

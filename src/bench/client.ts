@@ -55,6 +55,8 @@ export interface ChatCall {
   /** More fields of the body, such as `ignore_eos`. */
   readonly extraBody?: Readonly<Record<string, unknown>>;
   readonly keepText?: boolean;
+  /** Called at every frame that carries text, with its number. */
+  readonly onText?: (frames: number) => void;
   /** Silence that ends the request; as long as it likes by default. */
   readonly silenceMsMax?: number;
 }
@@ -129,6 +131,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #scanner: AnswerScanner;
   readonly #signal: AbortSignal | undefined;
   readonly #group: CancelGroup | undefined;
+  readonly #onText: ((frames: number) => void) | undefined;
   readonly #resolve: (reply: TimedReply) => void;
   readonly #reject: (error: Error) => void;
   readonly #pieces: Buffer[] = [];
@@ -144,6 +147,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#scanner = new AnswerScanner(call.keepText ?? false);
     this.#signal = call.signal;
     this.#group = call.group;
+    this.#onText = call.onText;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -169,7 +173,9 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#streamed) {
+      const before = this.#scanner.frames;
       this.#scanner.push(chunk, performance.now());
+      for (let frame = before + 1; frame <= this.#scanner.frames; frame += 1) this.#onText?.(frame);
       return;
     }
     this.#bytes += chunk.length;
