@@ -1,7 +1,9 @@
-import { decodeLatency, type Latency, prefillLatency } from './unit/latency.ts';
-import { decodeLoadOf, stepSOf, type UnitFacts, type UnitLoad } from './unit/load.ts';
+import { CubitError } from '../errors.ts';
+import { disaggregatedLatencies, sharedLatencies } from './unit/latency.ts';
+import { loadOf, type UnitFacts, workSOf } from './unit/load.ts';
 import { checkMix, type LengthMix, meanOver, meanTokens, meanWorkUs, type Shape } from './unit/mix.ts';
-import { type Occupancy, occupancyOf } from './unit/occupancy.ts';
+import { occupancyOf } from './unit/occupancy.ts';
+import type { Latency } from './unit/quantile.ts';
 import { coefficientsOf } from './work.ts';
 
 /** `saturated`: more arrives than the unit can do; then there are no latencies. */
@@ -36,13 +38,15 @@ export interface Rating {
 export const RATED_SHAPE: Shape = { promptTokens: 2_000, cachedTokens: 0, outputTokens: 200 };
 
 /**
- * One unit under Poisson arrivals. With λ requests/s, prefill W of a request, m output tokens and a mean context c:
- * while i sequences run, a step lasts t(i) = (τ0 + (τ3 + τ4·c)·i) ÷ (1 − λ·W), for in the time of a step prefill of
- * λ·W times that time arrives and is done between (chunked prefill, decode first). occupancy.ts gives from it how many
- * run, latency.ts how long tokens take. Throws `invalid_request` on impossible lengths.
+ * One unit under Poisson arrivals at `requestsPerS`. How many sequences it holds comes from a processor-sharing queue
+ * (unit/occupancy.ts), latencies from the gated queue that chunked prefill is (unit/latency.ts). Checked against the
+ * engine simulator in unit.test.ts. Throws `invalid_request` on impossible lengths and rates.
  */
 export function predictUnit(unit: UnitFacts, mix: LengthMix, requestsPerS: number): UnitPrediction {
   checkMix(mix);
+  if (!(requestsPerS > 0 && requestsPerS < Number.POSITIVE_INFINITY)) {
+    throw new CubitError('invalid_request', `A rate of ${requestsPerS} requests a second cannot be: give more than 0.`);
+  }
   const batch = batchOf(unit, mix);
   const work = meanWorkUs(coefficientsOf(unit.step, unit.prefillFixedUs, batch), mix);
   const prefillUtilisation = (requestsPerS * work.prefillUs) / 1e6;
@@ -50,20 +54,20 @@ export function predictUnit(unit: UnitFacts, mix: LengthMix, requestsPerS: numbe
   const utilisation = unit.disaggregated
     ? Math.max(prefillUtilisation, decodeUtilisation)
     : prefillUtilisation + decodeUtilisation;
-  const load = { unit, mix, requestsPerS, decode: decodeLoadOf(unit, mix) };
-  const occupancy = utilisation < 1 ? occupancyAt(load, batch) : null;
-  const common = { utilisation, prefillUtilisation, decodeUtilisation };
+  const used = { utilisation, prefillUtilisation, decodeUtilisation };
+  const load = loadOf(unit, mix, requestsPerS);
+  const occupancy = utilisation < 1 ? occupancyOf(requestsPerS, batch, (running) => workSOf(load, running)) : null;
   if (occupancy === null) {
-    const kvTokens = batch * load.decode.contextTokens;
-    return { ...common, saturated: true, running: batch, kvTokens, ttftMs: null, tpotMs: null, waitShare: 1 };
+    const kvTokens = batch * load.contextTokens;
+    return { ...used, saturated: true, running: batch, kvTokens, ttftMs: null, tpotMs: null, waitShare: 1 };
   }
+  const latencies = unit.disaggregated ? disaggregatedLatencies(load, occupancy) : sharedLatencies(load, occupancy);
   return {
-    ...common,
+    ...used,
     saturated: false,
     running: occupancy.running,
-    kvTokens: occupancy.running * load.decode.contextTokens,
-    ttftMs: prefillLatency(load, occupancy),
-    tpotMs: decodeLatency(load, occupancy),
+    kvTokens: occupancy.running * load.contextTokens,
+    ...latencies,
     waitShare: occupancy.waitShare,
   };
 }
@@ -88,9 +92,4 @@ export function ratingOf(unit: UnitFacts, mix: LengthMix): Rating {
 /** Sequences together at most: B*, or as many whole requests as the KV cache holds (admission reserves prompt + output). */
 function batchOf({ batch, kvTokensPerUnit }: UnitFacts, mix: LengthMix): number {
   return Math.max(1, Math.min(batch, Math.floor(kvTokensPerUnit / Math.max(1, meanTokens(mix)))));
-}
-
-function occupancyAt(load: UnitLoad, batch: number): Occupancy | null {
-  const { decode, requestsPerS } = load;
-  return occupancyOf(requestsPerS, decode.steps, batch, (running) => stepSOf(load, running));
 }

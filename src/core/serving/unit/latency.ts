@@ -1,39 +1,164 @@
-import { chunksOf, type UnitLoad } from './load.ts';
-import { meanOver, prefillUsOf, type Shape } from './mix.ts';
+import { chunksOf, decodeSteps, prefillSOf, roomTokens, type UnitLoad } from './load.ts';
+import { meanOver, type Shape } from './mix.ts';
 import type { Occupancy } from './occupancy.ts';
-import { type Component, mixtureQuantile } from './quantile.ts';
+import { type Component, type Latency, latencyOf } from './quantile.ts';
 
-export interface Latency {
-  readonly mean: number;
-  readonly p50: number;
-  readonly p95: number;
+/**
+ * The round of a unit that prefills and decodes: a step takes all prompts that came during the one before, after one
+ * token for each sequence. That is a gated queue with vacations (H. Takagi, Queueing Analysis 1, 1991, §5), the
+ * vacation being the decode part V of a step. With x a request's prefill (and the decode parts of its further chunks),
+ * ρ = λ·E[x], a cycle C from step to step has
+ *
+ *     mean V ÷ (1 − ρ),   variance (Var V + λ·E[x²]·C) ÷ (1 − ρ²)
+ */
+interface Round {
+  readonly vacationS: number;
+  readonly vacationVariance: number;
+  readonly cycleS: number;
+  /** Mean length of the cycle into which an arrival falls, E[C²] ÷ E[C], and its mean square, E[C³] ÷ E[C]. */
+  readonly seenS: number;
+  readonly seenS2: number;
+  readonly rho: number;
+  readonly service2: number;
+  /** Share of later arrivals that are served in the same step: all of them with prompts shorter than a step. */
+  readonly sharing: number;
+}
+
+/** Until its own prefill is over a sequence does not decode: `decoding` of those that hold a place do. */
+function roundOf(load: UnitLoad, occupancy: Occupancy, decoding: number): Round {
+  const { mix, requestsPerS, unit } = load;
+  const others = occupancy.others * decoding;
+  const vacationS = load.stepFixedS + load.sequenceS * others;
+  const vacationVariance = (load.sequenceS * decoding) ** 2 * occupancy.runningVariance;
+  const serviceS = (shape: Shape) => prefillSOf(unit, shape) + (chunksOf(unit, others, shape) - 1) * vacationS;
+  const rho = Math.min(0.98, requestsPerS * meanOver(mix, serviceS));
+  const service2 = meanOver(mix, (shape) => serviceS(shape) ** 2);
+  const service3 = meanOver(mix, (shape) => serviceS(shape) ** 3);
+  const cycleS = vacationS / (1 - rho);
+  const variance = (vacationVariance + requestsPerS * service2 * cycleS) / (1 - rho ** 2);
+  const skew = (requestsPerS * service3 * cycleS) / (1 - rho ** 3);
+  const seenS = cycleS + variance / cycleS;
+  const seenS2 = cycleS ** 2 + 3 * variance + skew / cycleS;
+  const sharing = meanOver(mix, (shape) => 1 / chunksOf(unit, others, shape));
+  return { vacationS, vacationVariance, cycleS, seenS, seenS2, rho, service2, sharing };
+}
+
+interface Latencies {
+  readonly ttftMs: Latency;
+  /** null when no output is longer than one token. */
+  readonly tpotMs: Latency | null;
+}
+
+/** Time to the first token and time per token after it, of a unit whose machines do both. */
+export function sharedLatencies(load: UnitLoad, occupancy: Occupancy): Latencies {
+  let decoding = 1;
+  let tpot: Component[] = [];
+  let round = roundOf(load, occupancy, decoding);
+  for (let pass = 0; pass < 4; pass += 1) {
+    round = roundOf(load, occupancy, decoding);
+    tpot = tpotComponents(load, occupancy, round, decoding);
+    const prefillingS = firstTokenS(load, round);
+    const decodingS = tpot.length === 0 ? 0 : load.steps * latencyOf(tpot, 1).mean;
+    decoding = decodingS / (decodingS + prefillingS);
+  }
+  return {
+    ttftMs: latencyOf(ttftComponents(load, occupancy, round), 1e3),
+    tpotMs: tpot.length === 0 ? null : latencyOf(tpot, 1e3),
+  };
+}
+
+/** From a place on a busy unit to the first token, mean. */
+function firstTokenS(load: UnitLoad, round: Round): number {
+  return round.seenS / 2 + round.vacationS + load.prefillS + othersS(round);
+}
+
+/** Prefill of those that came in the same cycle: before this one, and behind it in the same step. */
+function othersS({ rho, seenS, sharing }: Round): number {
+  return (rho * seenS * (1 + sharing)) / 2;
 }
 
 /**
- * Time per output token of a request, ms. The mean follows from Little's law (running = rate × steps × time per step).
- * Around it: how many others run changes while a request is there, averaged over its stay; and the prefills that fall
- * into its stay, a compound Poisson sum. null when no output is longer than one token.
+ * TTFT = rest of the running cycle + V + own prefill + prefill of those that came in the same cycle. An idle unit starts
+ * at once; when all places are taken, the wait for one comes first (exponential; varying lengths by the factor
+ * (1 + c²)/2 of Lee and Longton, 1959).
  */
-export function decodeLatency(load: UnitLoad, occupancy: Occupancy): Latency | null {
-  const { decode, mix, requestsPerS, unit } = load;
-  const long = mix.filter(({ outputTokens }) => outputTokens > 1);
-  if (long.length === 0) return null;
-  const meanS = occupancy.running / (requestsPerS * decode.steps);
-  const floorS = Math.min(meanS, (unit.step.tau0Us + decode.sequenceUs) / 1e6);
-  const sequenceS = decode.sequenceUs / 1e6;
-  // Occupancy forgets over about half a request's stay, longer the more one more sequence slows all.
-  const slowing = (sequenceS * occupancy.running) / (unit.step.tau0Us / 1e6 + sequenceS * (occupancy.running + 1));
-  const stepsSquared = meanOver(mix, ({ outputTokens }) => outputTokens ** 2);
-  const memorySteps = Math.max(1, stepsSquared / (2 * decode.steps)) / Math.max(0.1, 1 - slowing);
-  const slowed = unit.disaggregated ? 1 : meanS / Math.max(floorS, pureStepS(load, occupancy.running));
-  const runningVariance = (sequenceS * slowed) ** 2 * occupancy.runningVariance;
-  const hitS2 = unit.disaggregated ? 0 : requestsPerS * meanS * prefillMoment(load, 2);
-  const components: Component[] = long.map(({ outputTokens, weight }) => {
-    const steps = outputTokens - 1;
-    const variance = runningVariance * averagedShare(steps / memorySteps) + hitS2 / steps;
-    return { weight, floor: floorS, mean: meanS, variance };
+function ttftComponents(load: UnitLoad, occupancy: Occupancy, round: Round): Component[] {
+  const { mix, requestsPerS, unit } = load;
+  const { seenS, seenS2, service2, vacationS, vacationVariance } = round;
+  const restS = seenS / 2 + othersS(round);
+  // Both the rest of a cycle and who else came in it grow with its length.
+  const share = othersS(round) / seenS;
+  const lengthVariance = Math.max(seenS ** 2 / 12, (1 / 3 + share + share ** 2) * seenS2 - restS ** 2);
+  const restVariance = lengthVariance + requestsPerS * seenS * service2 + vacationVariance;
+  const idleShare = occupancy.shares[0] as number;
+  const { waitShare } = occupancy;
+  const slotS = (occupancy.waitS * (1 + stepsVariation(load))) / 2;
+  return mix.flatMap((shape) => {
+    const prefillS = prefillSOf(unit, shape);
+    const idleS = prefillS + load.stepFixedS * chunksOf(unit, 0, shape);
+    const floor = vacationS * chunksOf(unit, occupancy.others, shape) + prefillS;
+    const waitVariance = restVariance + slotS ** 2;
+    return [
+      { weight: shape.weight * idleShare, floor: idleS, mean: idleS, variance: 0 },
+      { weight: shape.weight * (1 - idleShare - waitShare), floor, mean: floor + restS, variance: restVariance },
+      { weight: shape.weight * waitShare, floor, mean: floor + restS + slotS, variance: waitVariance },
+    ].filter(({ weight }) => weight > 0);
   });
-  return inMs(meanS, components);
+}
+
+/** Squared coefficient of variation of the decode steps. */
+function stepsVariation({ mix, steps }: UnitLoad): number {
+  return steps === 0 ? 0 : meanOver(mix, (shape) => decodeSteps(shape) ** 2) / steps ** 2 - 1;
+}
+
+/**
+ * A request's decoding is over when (m − 1) steps of V are done besides all prefill that comes in between: a first
+ * passage of time minus a compound Poisson sum (mean x ÷ (1 − ρ), variance λ·E[W²]·x ÷ (1 − ρ)³). When it starts, what
+ * arrived during its own, long cycle waits already. No step is longer than a full chunk allows, which caps the whole.
+ * V varies with how many others run, averaged over the stay.
+ */
+function tpotComponents(load: UnitLoad, occupancy: Occupancy, round: Round, decoding: number): Component[] {
+  const { mix, requestsPerS, sequenceS, unit } = load;
+  const others = occupancy.others * decoding;
+  const stepS = load.stepFixedS + sequenceS * (1 + others);
+  const rho = Math.min(0.98, load.prefillShare + mixedShare(load, others));
+  const freshTokens = meanOver(mix, ({ promptTokens, cachedTokens }) => promptTokens - cachedTokens);
+  const chunkS =
+    freshTokens === 0 ? Number.POSITIVE_INFINITY : (load.prefillS * roomTokens(unit, others)) / freshTokens;
+  // Nor do more prompts come in between than there are other places.
+  const slotsS = (occupancy.shares.length - 2) * load.prefillS;
+  const memory = memorySteps(load, others);
+  return mix.flatMap((shape) => {
+    const steps = decodeSteps(shape);
+    if (steps === 0) return [];
+    const prefillS = prefillSOf(unit, shape);
+    const cycleS = round.vacationS + prefillS + othersS(round);
+    const wholeS = cycleS + round.seenS / 2;
+    const behindS = round.sharing * cycleS + (1 - round.sharing) * wholeS;
+    const aheadS = rho * Math.max(0, behindS - round.cycleS);
+    const floor = load.stepFixedS + sequenceS;
+    const mean = (stepS + aheadS / steps) / (1 - rho);
+    const hits = (requestsPerS * load.prefillS2 * (stepS * steps + behindS)) / (steps ** 2 * (1 - rho) ** 3);
+    const others2 = (sequenceS * decoding) ** 2 * occupancy.runningVariance * averagedShare(steps / memory);
+    const ceiling = stepS + Math.min(chunkS, slotsS / steps);
+    return [{ weight: shape.weight, floor, mean, variance: hits + others2 / (1 - rho) ** 2, ceiling }];
+  });
+}
+
+/** Share of time that τ5 takes from decoding. */
+function mixedShare(load: UnitLoad, others: number): number {
+  const { tau5Us } = load.unit.step;
+  if (tau5Us === 0) return 0;
+  const chunks = meanOver(load.mix, (shape) => chunksOf(load.unit, others, shape));
+  return (load.requestsPerS * chunks * tau5Us * load.contextTokens * (1 + others)) / 1e6;
+}
+
+/** Steps after which a unit has forgotten how many it held: half a stay, longer the more one more slows all. */
+function memorySteps(load: UnitLoad, others: number): number {
+  const steps2 = meanOver(load.mix, (shape) => decodeSteps(shape) ** 2);
+  const perSequence = load.sequenceS * others;
+  const slowing = perSequence / (load.stepFixedS + load.sequenceS + perSequence);
+  return Math.max(1, steps2 / (2 * load.steps)) / Math.max(0.1, 1 - slowing);
 }
 
 /** Variance of a mean over a stay against that of one look, for an exponential memory; x = stay ÷ memory. */
@@ -41,82 +166,17 @@ function averagedShare(x: number): number {
   return x < 1e-3 ? 1 : (2 * (x - 1 + Math.exp(-x))) / (x * x);
 }
 
-function pureStepS({ decode, unit }: UnitLoad, running: number): number {
-  return (unit.step.tau0Us + decode.sequenceUs * running) / 1e6;
-}
-
-/** Moments of one request's prefill alone, seconds^power. */
-function prefillMoment({ mix, unit }: UnitLoad, power: number): number {
-  return meanOver(mix, (shape) => (prefillUsOf(unit.step, unit.prefillFixedUs, shape) / 1e6) ** power);
-}
-
 /**
- * Time to the first token, ms. A step takes all prompts that came during the one before (a gated queue with vacations:
- * H. Takagi, Queueing Analysis 1, 1991, §5; the vacation is the step's decode part V):
- *
- *     cycle C: mean V ÷ (1 − ρ), variance (Var V + λ·E[x²]·C) ÷ (1 − ρ²)
- *     TTFT = rest of the running cycle + V + own prefill + prefill of those that came in the same cycle
- *
- * x is a request's prefill with the decode parts of its further chunks, ρ = λ·E[x]. An idle unit starts at once; when
- * all places are taken, the wait for one comes first (exponential; varying lengths by the factor (1 + c²)/2 of Lee and
- * Longton, 1959).
+ * Prefill machines serve in order of arrival: M/G/1, wait λ·E[x²] ÷ 2(1 − ρ) (Pollaczek–Khinchine). Decode machines
+ * are never held up by prefill.
  */
-export function prefillLatency(load: UnitLoad, occupancy: Occupancy): Latency {
-  return load.unit.disaggregated ? ownPoolLatency(load) : sharedPoolLatency(load, occupancy);
-}
-
-function sharedPoolLatency(load: UnitLoad, occupancy: Occupancy): Latency {
-  const { decode, mix, requestsPerS, unit } = load;
-  const running = occupancy.running;
-  const vacationS = pureStepS(load, running);
-  const vacationVariance = (decode.sequenceUs / 1e6) ** 2 * occupancy.runningVariance;
-  const serviceS = (shape: Shape) =>
-    prefillUsOf(unit.step, unit.prefillFixedUs, shape) / 1e6 + (chunksOf(unit, running, shape) - 1) * vacationS;
-  const service2 = meanOver(mix, (shape) => serviceS(shape) ** 2);
-  const rho = Math.min(0.99, requestsPerS * meanOver(mix, serviceS));
-  const cycleS = vacationS / (1 - rho);
-  const cycle2 = cycleS ** 2 + (vacationVariance + requestsPerS * service2 * cycleS) / (1 - rho ** 2);
-  const seenS = cycle2 / cycleS;
-  // Behind a prompt of several chunks nobody shares its last step; behind a short one all do.
-  const sharing = meanOver(mix, (shape) => 1 / chunksOf(unit, running, shape));
-  const othersS = rho * seenS * ((1 + sharing) / 2);
-  const restVariance = seenS ** 2 / 12 + requestsPerS * seenS * service2 + vacationVariance;
-  const idleShare = occupancy.shares[0] as number;
-  const stepsVariation = variation(mix, ({ outputTokens }) => Math.max(1, outputTokens));
-  const slotS = (occupancy.waitS * (1 + stepsVariation)) / 2;
-  const idleVacationS = unit.step.tau0Us / 1e6;
-  const components = mix.flatMap((shape): Component[] => {
-    const ownS = serviceS(shape);
-    const busyS = vacationS + ownS;
-    const restS = seenS / 2 + othersS;
-    const idle = idleVacationS + prefillUsOf(unit.step, unit.prefillFixedUs, shape) / 1e6;
-    return [
-      { weight: shape.weight * idleShare, floor: idle, mean: idle, variance: 0 },
-      {
-        weight: shape.weight * (1 - idleShare - occupancy.waitShare),
-        floor: busyS,
-        mean: busyS + restS,
-        variance: restVariance,
-      },
-      {
-        weight: shape.weight * occupancy.waitShare,
-        floor: busyS,
-        mean: busyS + restS + slotS,
-        variance: restVariance + slotS ** 2,
-      },
-    ].filter(({ weight }) => weight > 0);
-  });
-  return inMs(mixtureMean(components), components);
-}
-
-/** Machines that only prefill, in order of arrival: M/G/1, wait λ·E[x²] ÷ 2(1 − ρ) (Pollaczek–Khinchine). */
-function ownPoolLatency(load: UnitLoad): Latency {
-  const { mix, requestsPerS, unit } = load;
-  const rho = requestsPerS * prefillMoment(load, 1);
-  const waitS = (requestsPerS * prefillMoment(load, 2)) / (2 * (1 - rho));
-  const wait2 = 2 * waitS ** 2 + (requestsPerS * prefillMoment(load, 3)) / (3 * (1 - rho));
-  const components = mix.flatMap((shape): Component[] => {
-    const ownS = prefillUsOf(unit.step, unit.prefillFixedUs, shape) / 1e6;
+export function disaggregatedLatencies(load: UnitLoad, occupancy: Occupancy): Latencies {
+  const { mix, requestsPerS, sequenceS, unit } = load;
+  const rho = load.prefillShare;
+  const waitS = (requestsPerS * load.prefillS2) / (2 * (1 - rho));
+  const wait2 = 2 * waitS ** 2 + (requestsPerS * load.prefillS3) / (3 * (1 - rho));
+  const ttft = mix.flatMap((shape): Component[] => {
+    const ownS = prefillSOf(unit, shape);
     // Only the share ρ waits at all.
     const waiting = { mean: ownS + waitS / rho, variance: wait2 / rho - (waitS / rho) ** 2 };
     return [
@@ -124,29 +184,13 @@ function ownPoolLatency(load: UnitLoad): Latency {
       { weight: shape.weight * rho, floor: ownS, ...waiting },
     ];
   });
-  return inMs(mixtureMean(components), components);
-}
-
-/** Squared coefficient of variation of a figure over the mix. */
-function variation(mix: UnitLoad['mix'], figure: Parameters<typeof meanOver>[1]): number {
-  const mean = meanOver(mix, figure);
-  return meanOver(mix, (shape) => figure(shape) ** 2) / mean ** 2 - 1;
-}
-
-function mixtureMean(components: readonly Component[]): number {
-  let sum = 0;
-  let weights = 0;
-  for (const { mean, weight } of components) {
-    sum += weight * mean;
-    weights += weight;
-  }
-  return sum / weights;
-}
-
-function inMs(meanS: number, components: readonly Component[]): Latency {
-  return {
-    mean: meanS * 1e3,
-    p50: mixtureQuantile(components, 0.5) * 1e3,
-    p95: mixtureQuantile(components, 0.95) * 1e3,
-  };
+  const floor = load.stepFixedS + sequenceS;
+  const mean = floor + sequenceS * occupancy.others;
+  const memory = memorySteps(load, occupancy.others);
+  const tpot = mix.flatMap((shape) => {
+    const steps = decodeSteps(shape);
+    const variance = sequenceS ** 2 * occupancy.runningVariance * averagedShare(steps / memory);
+    return steps === 0 ? [] : [{ weight: shape.weight, floor, mean, variance }];
+  });
+  return { ttftMs: latencyOf(ttft, 1e3), tpotMs: tpot.length === 0 ? null : latencyOf(tpot, 1e3) };
 }

@@ -1,7 +1,7 @@
 import type { StepModel } from '../work.ts';
 import { type LengthMix, meanOver, prefillUsOf, type Shape } from './mix.ts';
 
-/** What one unit of a template does at a tier. */
+/** What one unit of a template is at a tier. */
 export interface UnitFacts {
   readonly step: StepModel;
   /** Paid once per request, µs. */
@@ -16,49 +16,75 @@ export interface UnitFacts {
   readonly disaggregated: boolean;
 }
 
-/** Time of decoding, and what it depends on; µs. */
-export interface DecodeLoad {
-  /** Steps in which a request holds a place, mean: its first token's and the rest. */
-  readonly steps: number;
-  /** Mean context of a decoding sequence: long outputs stay longer and weigh more. */
-  readonly contextTokens: number;
-  /** Each further sequence adds this to a step. */
-  readonly sequenceUs: number;
-}
-
+/** A mix at a rate on a unit, and the moments that all formulas share; seconds. */
 export interface UnitLoad {
   readonly unit: UnitFacts;
   readonly mix: LengthMix;
   readonly requestsPerS: number;
-  readonly decode: DecodeLoad;
+  /** Output tokens after the first, mean: each takes a decode step. */
+  readonly steps: number;
+  /** Mean context of a decoding sequence: long outputs stay longer and weigh more. */
+  readonly contextTokens: number;
+  /** What each further sequence adds to a step. */
+  readonly sequenceS: number;
+  readonly stepFixedS: number;
+  /** Prefill of one request: mean, mean square, mean cube. */
+  readonly prefillS: number;
+  readonly prefillS2: number;
+  readonly prefillS3: number;
+  /** Share of time that prefill takes: λ·W. */
+  readonly prefillShare: number;
 }
 
-export function decodeLoadOf({ step, disaggregated }: UnitFacts, mix: LengthMix): DecodeLoad {
-  const stepsOf = ({ outputTokens }: Shape) => Math.max(disaggregated ? 0 : 1, outputTokens - (disaggregated ? 1 : 0));
-  const steps = meanOver(mix, stepsOf);
-  const held = meanOver(mix, (shape) => stepsOf(shape) * (shape.promptTokens + shape.outputTokens / 2));
+export function loadOf(unit: UnitFacts, mix: LengthMix, requestsPerS: number): UnitLoad {
+  const steps = meanOver(mix, decodeSteps);
+  const held = meanOver(mix, (shape) => decodeSteps(shape) * (shape.promptTokens + shape.outputTokens / 2));
   const contextTokens = steps === 0 ? 0 : held / steps;
-  return { steps, contextTokens, sequenceUs: step.tau3Us + step.tau4Us * contextTokens };
+  const moment = (power: number) => meanOver(mix, (shape) => prefillSOf(unit, shape) ** power);
+  const prefillS = moment(1);
+  return {
+    unit,
+    mix,
+    requestsPerS,
+    steps,
+    contextTokens,
+    sequenceS: (unit.step.tau3Us + unit.step.tau4Us * contextTokens) / 1e6,
+    stepFixedS: unit.step.tau0Us / 1e6,
+    prefillS,
+    prefillS2: moment(2),
+    prefillS3: moment(3),
+    prefillShare: requestsPerS * prefillS,
+  };
 }
 
-/** Mean time of a step while `running` sequences decode, prefill between them included, in seconds. */
-export function stepSOf({ unit, mix, requestsPerS, decode }: UnitLoad, running: number): number {
-  const pureS = (unit.step.tau0Us + decode.sequenceUs * running) / 1e6;
-  if (unit.disaggregated) return pureS;
-  const prefillShare =
-    requestsPerS * meanOver(mix, (shape) => prefillUsOf(unit.step, unit.prefillFixedUs, shape) / 1e6);
-  const mixedS = (unit.step.tau5Us * decode.contextTokens * running) / 1e6;
-  const chunks = meanOver(mix, (shape) => chunksOf(unit, running, shape));
-  let stepS = pureS / (1 - prefillShare);
-  if (mixedS === 0) return stepS;
-  for (let round = 0; round < 4; round += 1) {
-    const mixedShare = 1 - Math.exp(-requestsPerS * chunks * stepS);
-    stepS = (pureS + mixedS * mixedShare) / (1 - prefillShare);
-  }
-  return stepS;
+export function decodeSteps({ outputTokens }: Shape): number {
+  return Math.max(0, outputTokens - 1);
 }
 
-/** Steps over which a prompt is spread. */
-export function chunksOf({ stepTokensMax }: UnitFacts, running: number, shape: Shape): number {
-  return Math.max(1, Math.ceil((shape.promptTokens - shape.cachedTokens) / Math.max(1, stepTokensMax - running)));
+export function prefillSOf(unit: UnitFacts, shape: Shape): number {
+  return prefillUsOf(unit.step, unit.prefillFixedUs, shape) / 1e6;
+}
+
+/** Time that a unit works for one request while it holds `running`: prefill, and decode steps shared by all of them. */
+export function workSOf(load: UnitLoad, running: number): number {
+  const decodeS = load.steps * (load.stepFixedS / running + load.sequenceS);
+  return load.unit.disaggregated ? decodeS : load.prefillS + mixedS(load, running) + decodeS;
+}
+
+/** What τ5 adds: each prefill step reads the context of all that decode more slowly, once per chunk. */
+function mixedS(load: UnitLoad, running: number): number {
+  const { tau5Us } = load.unit.step;
+  if (tau5Us === 0) return 0;
+  const chunks = meanOver(load.mix, (shape) => chunksOf(load.unit, running, shape));
+  return (tau5Us * load.contextTokens * running * chunks) / 1e6;
+}
+
+/** Steps over which a prompt is spread while `running` others decode. */
+export function chunksOf(unit: UnitFacts, running: number, shape: Shape): number {
+  return Math.max(1, Math.ceil((shape.promptTokens - shape.cachedTokens) / roomTokens(unit, running)));
+}
+
+/** Prompt tokens that fit into a step. */
+export function roomTokens({ stepTokensMax }: UnitFacts, running: number): number {
+  return Math.max(1, stepTokensMax - running);
 }
