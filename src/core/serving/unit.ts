@@ -65,9 +65,8 @@ export function predictUnit(unit: UnitFacts, mix: LengthMix, requestsPerS: numbe
   return {
     ...used,
     saturated: false,
-    running: occupancy.running,
-    kvTokens: occupancy.running * load.contextTokens,
     ...latencies,
+    kvTokens: latencies.running * load.contextTokens,
     waitShare: occupancy.waitShare,
   };
 }

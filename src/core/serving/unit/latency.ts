@@ -47,6 +47,8 @@ interface Latencies {
   readonly ttftMs: Latency;
   /** null when no output is longer than one token. */
   readonly tpotMs: Latency | null;
+  /** Sequences that hold a place, mean. */
+  readonly running: number;
 }
 
 /** Time to the first token and time per token after it, of a unit whose machines do both. */
@@ -54,14 +56,18 @@ export function sharedLatencies(load: UnitLoad, occupancy: Occupancy): Latencies
   let decoding = 1;
   let tpot: Component[] = [];
   let round = roundOf(load, occupancy, decoding);
+  let staysS = 0;
   for (let pass = 0; pass < 4; pass += 1) {
     round = roundOf(load, occupancy, decoding);
     tpot = tpotComponents(load, occupancy, round, decoding);
     const prefillingS = firstTokenS(load, round);
     const decodingS = tpot.length === 0 ? 0 : load.steps * latencyOf(tpot, 1).mean;
-    decoding = decodingS / (decodingS + prefillingS);
+    staysS = decodingS + prefillingS;
+    decoding = decodingS / staysS;
   }
   return {
+    // Little's law.
+    running: Math.min(occupancy.shares.length - 1, load.requestsPerS * staysS),
     ttftMs: latencyOf(ttftComponents(load, occupancy, round), 1e3),
     tpotMs: tpot.length === 0 ? null : latencyOf(tpot, 1e3),
   };
@@ -79,8 +85,7 @@ function othersS({ rho, seenS, sharing }: Round): number {
 
 /**
  * TTFT = rest of the running cycle + V + own prefill + prefill of those that came in the same cycle. An idle unit starts
- * at once; when all places are taken, the wait for one comes first (exponential; varying lengths by the factor
- * (1 + c²)/2 of Lee and Longton, 1959).
+ * at once; when all places are taken, the wait for one comes first (exponential).
  */
 function ttftComponents(load: UnitLoad, occupancy: Occupancy, round: Round): Component[] {
   const { mix, requestsPerS, unit } = load;
@@ -92,7 +97,7 @@ function ttftComponents(load: UnitLoad, occupancy: Occupancy, round: Round): Com
   const restVariance = lengthVariance + requestsPerS * seenS * service2 + vacationVariance;
   const idleShare = occupancy.shares[0] as number;
   const { waitShare } = occupancy;
-  const slotS = (occupancy.waitS * (1 + stepsVariation(load))) / 2;
+  const slotS = occupancy.waitS * waitFactor(load, occupancy);
   return mix.flatMap((shape) => {
     const prefillS = prefillSOf(unit, shape);
     const idleS = prefillS + load.stepFixedS * chunksOf(unit, 0, shape);
@@ -106,9 +111,16 @@ function ttftComponents(load: UnitLoad, occupancy: Occupancy, round: Round): Com
   });
 }
 
-/** Squared coefficient of variation of the decode steps. */
-function stepsVariation({ mix, steps }: UnitLoad): number {
-  return steps === 0 ? 0 : meanOver(mix, (shape) => decodeSteps(shape) ** 2) / steps ** 2 - 1;
+/**
+ * Wait for a place against that with exponential lengths, from the squared variation c² of the decode steps: between
+ * Cosmetatos' (1975) for lengths all alike and 1, beyond that (1 + c²)/2 (Lee and Longton, 1959).
+ */
+function waitFactor({ mix, steps }: UnitLoad, { fullRatio, shares }: Occupancy): number {
+  const variation = steps === 0 ? 0 : meanOver(mix, (shape) => decodeSteps(shape) ** 2) / steps ** 2 - 1;
+  if (variation >= 1) return (1 + variation) / 2;
+  const places = shares.length - 1;
+  const spare = ((1 - fullRatio) * (places - 1) * (Math.sqrt(4 + 5 * places) - 2)) / (16 * fullRatio * places);
+  return variation + (1 - variation) * Math.min(1, (1 + spare) / 2);
 }
 
 /**
@@ -119,7 +131,7 @@ function stepsVariation({ mix, steps }: UnitLoad): number {
  */
 function tpotComponents(load: UnitLoad, occupancy: Occupancy, round: Round, decoding: number): Component[] {
   const { mix, requestsPerS, sequenceS, unit } = load;
-  const others = occupancy.others * decoding;
+  const others = othersDecoding(load, occupancy, decoding);
   const stepS = load.stepFixedS + sequenceS * (1 + others);
   const rho = Math.min(0.98, load.prefillShare + mixedShare(load, others));
   const freshTokens = meanOver(mix, ({ promptTokens, cachedTokens }) => promptTokens - cachedTokens);
@@ -145,6 +157,27 @@ function tpotComponents(load: UnitLoad, occupancy: Occupancy, round: Round, deco
   });
 }
 
+/**
+ * Others that decode while one does. While prompts are worked off decoding nearly stands still, so in its own time those
+ * of one busy period of X prompts begin together: X² ÷ X − 1 companions (X of an M/G/1 busy period, Takagi 1991, §1.2),
+ * half of whose stay overlaps on average (the batch-arrival queue M^X/M/1), the more the more one more slows all.
+ */
+function othersDecoding(load: UnitLoad, occupancy: Occupancy, decoding: number): number {
+  const others = occupancy.others * decoding;
+  const rho = Math.min(0.9, load.prefillShare);
+  const startsMean = 1 / (1 - rho);
+  const startsVariance = (rho * (1 - rho) + load.requestsPerS ** 2 * load.prefillS2) / (1 - rho) ** 3;
+  const companions = startsMean + startsVariance / startsMean - 1;
+  const most = occupancy.shares.length - 2;
+  return Math.min(most, others + companions / 2 / (1 - slowing(load, others)));
+}
+
+/** By how many percent a step gets longer when a percent more sequences run, of 1. */
+function slowing({ sequenceS, stepFixedS }: UnitLoad, others: number): number {
+  const shared = sequenceS * others;
+  return Math.min(0.9, shared / (stepFixedS + sequenceS + shared));
+}
+
 /** Share of time that τ5 takes from decoding. */
 function mixedShare(load: UnitLoad, others: number): number {
   const { tau5Us } = load.unit.step;
@@ -156,9 +189,7 @@ function mixedShare(load: UnitLoad, others: number): number {
 /** Steps after which a unit has forgotten how many it held: half a stay, longer the more one more slows all. */
 function memorySteps(load: UnitLoad, others: number): number {
   const steps2 = meanOver(load.mix, (shape) => decodeSteps(shape) ** 2);
-  const perSequence = load.sequenceS * others;
-  const slowing = perSequence / (load.stepFixedS + load.sequenceS + perSequence);
-  return Math.max(1, steps2 / (2 * load.steps)) / Math.max(0.1, 1 - slowing);
+  return Math.max(1, steps2 / (2 * load.steps)) / (1 - slowing(load, others));
 }
 
 /** Variance of a mean over a stay against that of one look, for an exponential memory; x = stay ÷ memory. */
@@ -192,5 +223,9 @@ export function disaggregatedLatencies(load: UnitLoad, occupancy: Occupancy): La
     const variance = sequenceS ** 2 * occupancy.runningVariance * averagedShare(steps / memory);
     return steps === 0 ? [] : [{ weight: shape.weight, floor, mean, variance }];
   });
-  return { ttftMs: latencyOf(ttft, 1e3), tpotMs: tpot.length === 0 ? null : latencyOf(tpot, 1e3) };
+  return {
+    running: occupancy.running,
+    ttftMs: latencyOf(ttft, 1e3),
+    tpotMs: tpot.length === 0 ? null : latencyOf(tpot, 1e3),
+  };
 }

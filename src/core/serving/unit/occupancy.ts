@@ -20,6 +20,8 @@ export interface Occupancy {
   readonly others: number;
   /** Share of arrivals that find all B places taken. */
   readonly waitShare: number;
+  /** Ratio of neighbouring states beyond B, below 1. */
+  readonly fullRatio: number;
   /** Mean wait of those, seconds, before any correction for how lengths vary. */
   readonly waitS: number;
 }
@@ -42,6 +44,7 @@ export function occupancyOf(arrivalsPerS: number, batch: number, workS: (running
     runningVariance: shares.reduce((sum, share, i) => sum + share * (i - running) ** 2, 0),
     others: shares.reduce((sum, share, i) => sum + share * Math.min(i, batch - 1), 0),
     waitShare: shares[batch] as number,
+    fullRatio,
     waitS: workS(batch) / (1 - fullRatio),
   };
 }
