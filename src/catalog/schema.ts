@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Cloud } from './clouds.ts';
 
 /**
  * The catalogue: models, machine types, templates, prices, as validated data files under `catalog/`. Facts only, each
@@ -229,4 +230,6 @@ export interface Catalog {
   readonly machineTypes: ReadonlyMap<string, MachineType>;
   readonly templates: ReadonlyMap<string, Template>;
   readonly priceBook: PriceBook;
+  /** How clouds count, for comparison; empty without `clouds.json`. */
+  readonly clouds: readonly Cloud[];
 }
