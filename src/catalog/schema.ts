@@ -173,6 +173,8 @@ export const Template = z.strictObject({
     sequences: count,
     threads: z.int().nonnegative().default(0),
     structuredOutput: z.boolean().default(false),
+    /** Prompt tokens plus decoding sequences that one step takes at most; the engine's default unless said. */
+    stepTokensMax: count.optional(),
     /** Mean bits of a stored weight, and of a KV cache element; 16 unless said. */
     weightBits: z.number().positive().optional(),
     kvBits: z.number().positive().optional(),

@@ -51,7 +51,12 @@ export function cloudUnits(model: CloudModel, request: CloudRequest, requestsPer
   if (!(requestsPerWindow >= 0 && requestsPerWindow < 1e12)) {
     throw new CubitError('invalid_request', `${requestsPerWindow} requests cannot be: give 0 or more.`);
   }
-  const exact = (weighted * requestsPerWindow) / model.tokensPerUnit;
+  return cloudUnitsFor(model, weighted * requestsPerWindow);
+}
+
+/** Units for so many weighted tokens in the cloud's window. */
+export function cloudUnitsFor(model: CloudModel, weightedPerWindow: number): CloudUnits {
+  const exact = weightedPerWindow / model.tokensPerUnit;
   return {
     exact,
     sizes: model.sizes.map(({ name, minimum, step }) => ({

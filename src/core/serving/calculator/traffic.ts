@@ -6,7 +6,7 @@ export interface Traffic {
   /** Over the whole day, mean. */
   readonly requestsPerS: number;
   readonly mix: LengthMix;
-  /** 24 factors of mean 1, from midnight on; all 1 where nothing is known. */
+  /** 24 factors of mean 1, one for each hour of the day; all 1 where nothing is known. */
   readonly hourlyFactors: readonly number[];
 }
 
@@ -55,10 +55,9 @@ export function trafficOfMix(
 
 /**
  * Requests as they came, in any order: their lengths, their mean rate from the first to the last, and, where they span a
- * day or more, how each hour of the day differs (`hourOffset`: hours that the clock is ahead of UTC). Throws
- * `invalid_request` on fewer than two instants.
+ * day or more, how each hour of the day (UTC) differs. Throws `invalid_request` on fewer than two instants.
  */
-export function trafficOfRows(rows: readonly TrafficRow[], hourOffset = 0): Traffic {
+export function trafficOfRows(rows: readonly TrafficRow[]): Traffic {
   let firstMs = Number.POSITIVE_INFINITY;
   let lastMs = Number.NEGATIVE_INFINITY;
   for (const { atMs } of rows) {
@@ -79,13 +78,13 @@ export function trafficOfRows(rows: readonly TrafficRow[], hourOffset = 0): Traf
   return {
     requestsPerS: ((rows.length - 1) * 1e3) / (lastMs - firstMs),
     mix: compressed(mix),
-    hourlyFactors: lastMs - firstMs < 24 * HOUR_MS ? FLAT : hoursOf(rows, firstMs, lastMs, hourOffset),
+    hourlyFactors: lastMs - firstMs < 24 * HOUR_MS ? FLAT : hoursOf(rows, firstMs, lastMs),
   };
 }
 
 /** Requests per hour of the day over how often that hour is in the record, of mean 1. */
-function hoursOf(rows: readonly TrafficRow[], firstMs: number, lastMs: number, hourOffset: number): number[] {
-  const hourOf = (atMs: number) => (((Math.floor(atMs / HOUR_MS) + hourOffset) % 24) + 24) % 24;
+function hoursOf(rows: readonly TrafficRow[], firstMs: number, lastMs: number): number[] {
+  const hourOf = (atMs: number) => ((Math.floor(atMs / HOUR_MS) % 24) + 24) % 24;
   const counts = FLAT.map(() => 0);
   const seen = FLAT.map(() => 0);
   for (const { atMs } of rows) counts[hourOf(atMs)] = (counts[hourOf(atMs)] as number) + 1;

@@ -1,0 +1,86 @@
+import {
+  type Traffic,
+  type TrafficRow,
+  trafficOfAverages,
+  trafficOfMix,
+  trafficOfRows,
+} from '../../core/serving/calculator/traffic.ts';
+import { invalidField, invalidInput } from '../input.ts';
+import type { CalculatorQuestion } from './schemas.ts';
+
+/** A request of a trace as the simulator takes it. */
+export interface TraceRow extends TrafficRow {
+  readonly blocks?: readonly number[] | undefined;
+}
+
+export interface AskedTraffic {
+  readonly traffic: Traffic;
+  /** Requests one by one, to be simulated; null where there are none. */
+  readonly rows: readonly TraceRow[] | null;
+  readonly notes: readonly string[];
+}
+
+/** A hole of an hour in a trace and a tenth of its length is more likely a fault of the record than silence. */
+const GAP_MS_MIN = 3_600_000;
+const GAP_SHARE_MIN = 0.1;
+
+/** Exactly one way to say the traffic: means, a histogram, a trace or `recorded` rows. Throws `invalid_request`. */
+export function askedTraffic(question: CalculatorQuestion, recorded: readonly TraceRow[] | null): AskedTraffic {
+  const { cachedShare, histogram, outputTokens, promptTokens, requestsPerMinute, spread, trace } = question;
+  const hourlyFactors = question.hourlyFactors ?? null;
+  const said = [promptTokens ?? outputTokens, histogram, trace, question.endpointId].filter((way) => way !== undefined);
+  if (said.length !== 1) {
+    throw invalidInput([
+      {
+        field: '',
+        message:
+          'say the traffic in exactly one way: requestsPerMinute with promptTokens and outputTokens, ' +
+          'requestsPerMinute with a histogram, a trace, or endpointId for what it served',
+      },
+    ]);
+  }
+  const rows = recorded ?? trace;
+  if (rows !== undefined && rows !== null) return rowTraffic(rows, hourlyFactors, trace === undefined);
+  if (requestsPerMinute === undefined) throw invalidField('requestsPerMinute', 'is missing: how many are there?');
+  if (histogram !== undefined) {
+    return { traffic: trafficOfMix(histogram, requestsPerMinute, hourlyFactors), rows: null, notes: [] };
+  }
+  if (promptTokens === undefined) throw invalidField('promptTokens', 'is missing: how long is the input?');
+  if (outputTokens === undefined) throw invalidField('outputTokens', 'is missing: how long is the output?');
+  const means = { requestsPerMinute, promptTokens, outputTokens, cachedShare };
+  const traffic = trafficOfAverages({ ...means, spread: { prompt: spread, output: spread }, hourlyFactors });
+  return { traffic, rows: null, notes: [] };
+}
+
+function rowTraffic(
+  given: readonly TraceRow[],
+  hourlyFactors: readonly number[] | null,
+  isRecorded: boolean,
+): AskedTraffic {
+  const notes: string[] = [];
+  const late = given.filter((row, index) => index > 0 && row.atMs < (given[index - 1]?.atMs ?? row.atMs)).length;
+  if (late > 0) notes.push(`${late} of ${given.length} rows came before the row above them: sorted by time`);
+  const sorted = given.toSorted((a, b) => a.atMs - b.atMs);
+  const empty = sorted.filter(({ outputTokens }) => outputTokens < 1).length;
+  if (empty > 0) notes.push(`${empty} requests without output were counted with one token`);
+  const rows = sorted.map((row) => ({ ...row, outputTokens: Math.max(1, row.outputTokens) }));
+  const gap = longestGap(rows);
+  const spanMs = (rows.at(-1)?.atMs ?? 0) - (rows[0]?.atMs ?? 0);
+  if (gap.ms >= GAP_MS_MIN && gap.ms >= GAP_SHARE_MIN * spanMs) {
+    const [hours, at] = [gap.ms, gap.fromMs - (rows[0]?.atMs ?? 0)].map((ms) => (ms / 3_600_000).toFixed(1));
+    notes.push(`nothing arrives for ${hours} h from ${at} h on: if that is a hole in the record, the rate is higher`);
+  }
+  const measured = trafficOfRows(rows);
+  const traffic =
+    hourlyFactors === null ? measured : trafficOfMix(measured.mix, measured.requestsPerS * 60, hourlyFactors);
+  return { traffic, rows: isRecorded ? null : rows, notes };
+}
+
+function longestGap(rows: readonly TraceRow[]): { ms: number; fromMs: number } {
+  let gap = { ms: 0, fromMs: 0 };
+  for (const [index, { atMs }] of rows.entries()) {
+    const before = rows[index - 1]?.atMs ?? atMs;
+    if (atMs - before > gap.ms) gap = { ms: atMs - before, fromMs: before };
+  }
+  return gap;
+}
