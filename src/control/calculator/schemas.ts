@@ -26,7 +26,7 @@ export const CalculatorInput = z.strictObject({
     .optional()
     .describe('Lengths and how many requests have them, instead of means'),
   trace: z
-    .array(z.strictObject({ atMs: z.number(), ...Lengths, blocks: z.array(Count).optional() }))
+    .array(z.strictObject({ atMs: z.number(), ...Lengths, blocks: z.array(Count).exactOptional() }))
     .max(TRACE_ROWS_MAX)
     .optional()
     .describe('Requests one by one; checked by simulation'),

@@ -5,12 +5,13 @@ import {
   trafficOfMix,
   trafficOfRows,
 } from '../../core/serving/calculator/traffic.ts';
+import { factsOf } from '../../workload/trace.ts';
 import { invalidField, invalidInput } from '../input.ts';
 import type { CalculatorQuestion } from './schemas.ts';
 
 /** A request of a trace as the simulator takes it. */
 export interface TraceRow extends TrafficRow {
-  readonly blocks?: readonly number[] | undefined;
+  readonly blocks?: readonly number[];
 }
 
 export interface AskedTraffic {
@@ -64,23 +65,14 @@ function rowTraffic(
   const empty = sorted.filter(({ outputTokens }) => outputTokens < 1).length;
   if (empty > 0) notes.push(`${empty} requests without output were counted with one token`);
   const rows = sorted.map((row) => ({ ...row, outputTokens: Math.max(1, row.outputTokens) }));
-  const gap = longestGap(rows);
-  const spanMs = (rows.at(-1)?.atMs ?? 0) - (rows[0]?.atMs ?? 0);
-  if (gap.ms >= GAP_MS_MIN && gap.ms >= GAP_SHARE_MIN * spanMs) {
-    const [hours, at] = [gap.ms, gap.fromMs - (rows[0]?.atMs ?? 0)].map((ms) => (ms / 3_600_000).toFixed(1));
+  const { gapFromMs, gapMsMax, spanMs } = factsOf({ requests: rows, blockTokens: 0, repairs: [] });
+  const startMs = rows[0]?.atMs ?? 0;
+  if (gapMsMax >= GAP_MS_MIN && gapMsMax >= GAP_SHARE_MIN * (spanMs - startMs)) {
+    const [hours, at] = [gapMsMax, gapFromMs - startMs].map((ms) => (ms / 3_600_000).toFixed(1));
     notes.push(`nothing arrives for ${hours} h from ${at} h on: if that is a hole in the record, the rate is higher`);
   }
   const measured = trafficOfRows(rows);
   const traffic =
     hourlyFactors === null ? measured : trafficOfMix(measured.mix, measured.requestsPerS * 60, hourlyFactors);
   return { traffic, rows: isRecorded ? null : rows, notes };
-}
-
-function longestGap(rows: readonly TraceRow[]): { ms: number; fromMs: number } {
-  let gap = { ms: 0, fromMs: 0 };
-  for (const [index, { atMs }] of rows.entries()) {
-    const before = rows[index - 1]?.atMs ?? atMs;
-    if (atMs - before > gap.ms) gap = { ms: atMs - before, fromMs: before };
-  }
-  return gap;
 }
