@@ -45,7 +45,7 @@ function trafficLine(answer: CalculatorAnswer): string {
   return `${modelId}: ${figure(60 * requestsPerS)} requests a minute${peak} of ${figure(promptTokens)} tokens in${cached}, ${figure(outputTokens)} out`;
 }
 
-function adviceLine({ best, nearest }: CalculatorAnswer): string {
+function adviceLine({ best, nearest, simulation }: CalculatorAnswer): string {
   if (best === null) return nearest === null ? 'There is nothing to buy.' : missedLine(nearest);
   const { coefficient, cost, limit, templateId, units, utilisation } = best;
   const what = `${units} ${units === 1 ? 'unit' : 'units'} of ${templateId} at coefficient ${coefficient}`;
@@ -53,7 +53,10 @@ function adviceLine({ best, nearest }: CalculatorAnswer): string {
     cost === null
       ? 'not for sale'
       : `${cost.prepaidUnits} by the month${cost.postpaidUnitsMax > 0 ? `, up to ${cost.postpaidUnitsMax} by the hour` : ''}: ${money(cost.monthlyCheapest)} a month`;
-  return `Buy ${what}, ${how}. Busy ${percent(utilisation ?? 0)}; limited by ${LIMITS[limit]}.`;
+  const bursts = simulation !== null && simulation.units > simulation.formulaUnits;
+  const why = bursts ? 'the trace’s bursts' : LIMITS[limit];
+  const warning = simulation === null || simulation.meets ? '' : ' Even so the trace does not meet the targets.';
+  return `Buy ${what}, ${how}. Busy ${percent(utilisation ?? 0)}; limited by ${why}.${warning}`;
 }
 
 function missedLine({ missed, templateId }: Plan): string {
@@ -103,8 +106,8 @@ function detailLines(plan: Plan): string[] {
   const lines = [
     `Rated at 2,000 : 200, ${figure(plan.ratedTokensPerSTenToOne)} tokens/s a unit, input and output.`,
     `Certainty: ${PROVENANCE[confidence.provenance]}. Half of predictions are within ±${percent(confidence.tpot.half)} of TPOT and ` +
-      `±${percent(confidence.ttft.half)} of TTFT, nine tenths within ±${percent(confidence.tpot.nineTenths)} and ±${percent(confidence.ttft.nineTenths)}: ` +
-      `${unitsRange?.[0]} to ${unitsRange?.[1]} units.`,
+      `±${percent(confidence.ttft.half)} of TTFT, nine tenths within ±${percent(confidence.tpot.nineTenths)} and ±${percent(confidence.ttft.nineTenths)}` +
+      (unitsRange === null ? '.' : `: ${unitsRange[0]} to ${unitsRange[1]} units.`),
   ];
   if (cost !== null) {
     lines.push(
@@ -117,14 +120,14 @@ function detailLines(plan: Plan): string[] {
   return lines;
 }
 
-function simulationLines({ best, simulation }: CalculatorAnswer): string[] {
+function simulationLines({ simulation }: CalculatorAnswer): string[] {
   if (simulation === null) return [];
-  const { cachedShare, meets, tpotMs, ttftMs, units } = simulation;
+  const { cachedShare, formulaUnits, tpotMs, ttftMs, units } = simulation;
   const tpot = tpotMs === null ? '' : `, TPOT ${figure(tpotMs.p50)} / ${figure(tpotMs.p95)} ms`;
-  const more = units === best?.units ? '' : ` (formulas said ${best?.units}; its bursts need more)`;
+  const more = units === formulaUnits ? '' : ` (formulas said ${formulaUnits}: it comes in bursts)`;
   return [
     `Simulated: the trace on ${units} units${more} has TTFT ${figure(ttftMs.p50)} / ${figure(ttftMs.p95)} ms${tpot} (p50 / p95), ` +
-      `${percent(cachedShare)} of input from the cache${meets ? '' : '; it does not meet the targets'}.`,
+      `${percent(cachedShare)} of input from the cache.`,
   ];
 }
 

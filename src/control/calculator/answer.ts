@@ -1,6 +1,13 @@
 import type { Catalog } from '../../catalog/schema.ts';
-import type { Targets } from '../../core/serving/calculator/need.ts';
-import { type Calculation, calculate, type Offer, type Plan } from '../../core/serving/calculator.ts';
+import {
+  byCost,
+  type Calculation,
+  calculate,
+  type Offer,
+  type Plan,
+  planWithUnits,
+  type Question,
+} from '../../core/serving/calculator.ts';
 import { meanOver } from '../../core/serving/unit/mix.ts';
 import { invalidField } from '../input.ts';
 import { money } from '../schemas.ts';
@@ -35,7 +42,11 @@ export function answerQuestion(context: AnswerContext, question: CalculatorQuest
   const ask = { targets, coefficient: question.coefficient ?? null, loraFactor: question.loraFactor };
   const { traffic } = asked;
   const calculation = calculate(offers, { ...ask, traffic });
-  const simulation = asked.rows === null ? null : simulated(offers, calculation, asked.rows, question, targets);
+  const simulated =
+    asked.rows === null
+      ? null
+      : simulateBest(offers, calculation, { ...ask, traffic }, asked.rows, question.blockTokens);
+  const best = simulated?.plan ?? calculation.best;
   const { currency } = catalog.priceBook;
   const prompt = meanOver(traffic.mix, ({ promptTokens }) => promptTokens);
   return {
@@ -48,27 +59,43 @@ export function answerQuestion(context: AnswerContext, question: CalculatorQuest
     notes: [...asked.notes, ...refusals(calculation), ...loraNote(context, question)],
     plans: calculation.plans.map((plan) => planView(plan, currency)),
     unfit: [...calculation.unfit],
-    best: calculation.best === null ? null : planView(calculation.best, currency),
+    best: best === null ? null : planView(best, currency),
     nearest: calculation.nearest === null ? null : planView(calculation.nearest, currency),
-    simulation: simulation === null ? null : simulationView(simulation),
+    simulation: simulated === null ? null : simulationView(simulated.trace, simulated.formulaUnits),
     clouds: inCloudUnits(catalog.clouds, traffic),
     computedInMs: performance.now() - startedMs,
   };
 }
 
-function simulated(
-  offers: readonly Offer[],
-  { best }: Calculation,
-  rows: readonly TraceRow[],
-  { blockTokens }: CalculatorQuestion,
-  targets: Targets,
-): SimulatedTrace | null {
-  const offer = offers.find(({ templateId }) => templateId === best?.templateId);
-  return best === null || offer === undefined ? null : simulatePlan(offer, best, rows, blockTokens, targets);
+interface Simulated {
+  readonly plan: Plan;
+  readonly trace: SimulatedTrace;
+  readonly formulaUnits: number;
 }
 
-function simulationView({ cachedShare, meets, preemptions, tpotMs, ttftMs, units }: SimulatedTrace) {
-  return { units, meets, ttftMs, tpotMs, cachedShare, preemptions };
+/** Every template's best plan with the units that the trace itself needs; of those that meet all, the cheapest. */
+function simulateBest(
+  offers: readonly Offer[],
+  { plans }: Calculation,
+  question: Question,
+  rows: readonly TraceRow[],
+  blockTokens: number,
+): Simulated | null {
+  const simulated = offers.flatMap((offer): Simulated[] => {
+    const own = plans.filter(({ templateId, units }) => templateId === offer.templateId && units !== null);
+    const best = own.toSorted(byCost)[0];
+    if (best === undefined) return [];
+    const trace = simulatePlan(offer, best, rows, blockTokens, question.targets);
+    if (trace === null) return [];
+    return [{ plan: planWithUnits(offer, best, question, trace.units), trace, formulaUnits: best.units ?? 0 }];
+  });
+  const byMeeting = (a: Simulated, b: Simulated) => Number(b.trace.meets) - Number(a.trace.meets);
+  return simulated.toSorted((a, b) => byMeeting(a, b) || byCost(a.plan, b.plan))[0] ?? null;
+}
+
+function simulationView(trace: SimulatedTrace, formulaUnits: number): NonNullable<CalculatorAnswer['simulation']> {
+  const { cachedShare, meets, preemptions, tpotMs, ttftMs, units } = trace;
+  return { units, formulaUnits, meets, ttftMs, tpotMs, cachedShare, preemptions };
 }
 
 function refusals({ refusedShares }: Calculation): string[] {

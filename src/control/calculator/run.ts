@@ -1,5 +1,6 @@
 import { defineVerb } from '../verb.ts';
 import { answerQuestion } from './answer.ts';
+import { answerInWorker } from './in-worker.ts';
 import { recordedUsage } from './recorded.ts';
 import { CalculatorAnswer, CalculatorInput } from './schemas.ts';
 
@@ -14,6 +15,10 @@ export const calculatorRun = defineVerb({
     const { catalog, fleet } = ctx;
     const servedHere = (templateId: string) => fleet.serves(templateId);
     const recorded = input.endpointId === undefined ? null : await recordedUsage(ctx, input, input.endpointId);
+    if (input.trace !== undefined) {
+      const servedTemplates = new Set([...catalog.templates.keys()].filter(servedHere));
+      return answerInWorker({ catalog, servedTemplates, question: input });
+    }
     if (recorded === null) return answerQuestion({ catalog, servedHere, recorded }, input);
     const { modelId, newestOnly, rows } = recorded;
     const answer = answerQuestion({ catalog, servedHere, recorded: rows }, { ...input, modelId });

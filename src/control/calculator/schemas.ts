@@ -122,6 +122,7 @@ export const CalculatorAnswer = z.object({
   simulation: z
     .object({
       units: Count.describe('That the simulated trace needs'),
+      formulaUnits: Count.describe('That formulas found, which take evenly random arrivals'),
       meets: z.boolean(),
       ttftMs: Latency,
       tpotMs: Latency.nullable(),
@@ -129,7 +130,7 @@ export const CalculatorAnswer = z.object({
       preemptions: Count,
     })
     .nullable()
-    .describe('The trace on the best plan’s units; null without a trace'),
+    .describe('The trace itself, step by step; `best` has its units. null without a trace'),
   clouds: z.array(
     z.object({
       cloud: z.string(),

@@ -14,6 +14,9 @@ const RAISES_MAX = 12;
 const BLOCK_TOKENS = 16;
 /** A trace of bursts may never meet what its mean does; nobody buys so many times more units for it. */
 const RAISE_MAX = 8;
+/** Work left at the end of a trace that is no backlog: a minute, or a twentieth of it. */
+const BACKLOG_MS_MIN = 60_000;
+const BACKLOG_SHARE = 0.05;
 
 /**
  * The trace itself on a plan's units, step by step: bursts and shared prefixes are as they are in it, where formulas take
@@ -44,10 +47,18 @@ export function simulatePlan(
   let units = plan.units;
   for (let raise = 0; ; raise += 1) {
     const result = simulateUnits(config, requests, units);
-    const meets = meetsTargets(result, targets);
+    const meets = keepsUp(result, requests) && meetsTargets(result, targets);
     if (meets || raise === RAISES_MAX || units >= plan.units * RAISE_MAX) return { ...result, units, meets };
     units = Math.ceil(units * 1.25);
   }
+}
+
+/** Not much is left over when the last request comes. */
+function keepsUp({ endMs }: UnitsResult, requests: readonly EngineRequest[]): boolean {
+  const times = requests.map(({ atMs }) => atMs);
+  const lastMs = times.reduce((a, b) => Math.max(a, b));
+  const spanMs = lastMs - times.reduce((a, b) => Math.min(a, b));
+  return endMs - lastMs <= Math.max(BACKLOG_MS_MIN, BACKLOG_SHARE * spanMs);
 }
 
 function requestOf(

@@ -40,8 +40,8 @@ export function askedTraffic(question: CalculatorQuestion, recorded: readonly Tr
       },
     ]);
   }
-  const rows = recorded ?? trace;
-  if (rows !== undefined && rows !== null) return rowTraffic(rows, hourlyFactors, trace === undefined);
+  if (recorded !== null) return { ...rowTraffic(recorded, hourlyFactors), rows: null };
+  if (trace !== undefined) return traceTraffic(trace, question.blockTokens, hourlyFactors);
   if (requestsPerMinute === undefined) throw invalidField('requestsPerMinute', 'is missing: how many are there?');
   if (histogram !== undefined) {
     return { traffic: trafficOfMix(histogram, requestsPerMinute, hourlyFactors), rows: null, notes: [] };
@@ -53,11 +53,33 @@ export function askedTraffic(question: CalculatorQuestion, recorded: readonly Tr
   return { traffic, rows: null, notes: [] };
 }
 
-function rowTraffic(
-  given: readonly TraceRow[],
+/** A trace that says which blocks its prompts share: formulas take what a cache without limit would serve. */
+function traceTraffic(
+  trace: readonly TraceRow[],
+  blockTokens: number,
   hourlyFactors: readonly number[] | null,
-  isRecorded: boolean,
 ): AskedTraffic {
+  if (blockTokens === 0 || trace.every(({ blocks }) => blocks === undefined)) return rowTraffic(trace, hourlyFactors);
+  const asked = rowTraffic(withSharedPrefixes(trace, blockTokens), hourlyFactors);
+  const note = 'formulas take the hits of a cache without limit; the simulation has each unit’s own cache';
+  return { ...asked, notes: [...asked.notes, note] };
+}
+
+function withSharedPrefixes(trace: readonly TraceRow[], blockTokens: number): TraceRow[] {
+  const seen = new Set<number>();
+  return trace
+    .toSorted((a, b) => a.atMs - b.atMs)
+    .map((row) => {
+      const blocks = row.blocks ?? [];
+      const first = blocks.findIndex((block) => !seen.has(block));
+      const hits = first < 0 ? blocks.length : first;
+      for (const block of blocks) seen.add(block);
+      // The last token is always computed: it is what the first answer comes from.
+      return { ...row, cachedTokens: Math.max(0, Math.min(hits * blockTokens, row.promptTokens - 1)) };
+    });
+}
+
+function rowTraffic(given: readonly TraceRow[], hourlyFactors: readonly number[] | null): AskedTraffic {
   const notes: string[] = [];
   const late = given.filter((row, index) => index > 0 && row.atMs < (given[index - 1]?.atMs ?? row.atMs)).length;
   if (late > 0) notes.push(`${late} of ${given.length} rows came before the row above them: sorted by time`);
@@ -74,5 +96,5 @@ function rowTraffic(
   const measured = trafficOfRows(rows);
   const traffic =
     hourlyFactors === null ? measured : trafficOfMix(measured.mix, measured.requestsPerS * 60, hourlyFactors);
-  return { traffic, rows: isRecorded ? null : rows, notes };
+  return { traffic, rows, notes };
 }

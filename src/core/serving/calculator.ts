@@ -97,7 +97,7 @@ export interface Calculation {
 }
 
 /** More requests than this over the context, and the template is not a choice. */
-const REFUSED_SHARE_MAX = 0.05;
+const REFUSED_SHARE_MAX = 0.1;
 
 /**
  * What to buy for this traffic, of every template and tier. Units are for the busiest hour; the bill follows the day.
@@ -147,6 +147,8 @@ function planOf(offer: Offer, { batch, coefficient }: Offer['tiers'][number], qu
   const units = unitsFor(peakPerS, perUnit, offer.unitStep);
   const unitsByHour = hourlyFactors.map((factor) => unitsFor(requestsPerS * factor, perUnit, offer.unitStep));
   const load = predictUnit(unit, mix, peakPerS / units);
+  // A target that costs no unit is not what limits.
+  const limit = unitsFor(peakPerS, share.byWorkPerS, offer.unitStep) === units ? rating.limit : share.limit;
   const off = confidence.tpot.nineTenths;
   const unitsWith = (facts: UnitFacts, lengths: LengthMix) => {
     const other = unitShareOf(facts, lengths, coefficient, targets).requestsPerS;
@@ -155,7 +157,7 @@ function planOf(offer: Offer, { batch, coefficient }: Offer['tiers'][number], qu
   const cached = mix.some(({ cachedTokens }) => cachedTokens > 0);
   return {
     ...plan,
-    ...{ units, unitsByHour, load },
+    ...{ units, unitsByHour, load, limit },
     unitsRange: [1 - off, 1 + off].map((scale) => unitsFor(peakPerS * scale, perUnit, offer.unitStep)) as [
       number,
       number,
@@ -190,6 +192,24 @@ function costOf(unitsByHour: readonly number[], price: UnitPrice, { mix, request
   };
 }
 
+/** The plan with other units in the busiest hour (a simulation asked for them), and as much more in every other. */
+export function planWithUnits(offer: Offer, plan: Plan, question: Question, units: number): Plan {
+  if (plan.units === null || plan.unitsByHour === null || units === plan.units) return plan;
+  const grown = units / plan.units;
+  const unitsByHour = plan.unitsByHour.map((hour) => Math.ceil(hour * grown - 1e-9));
+  const { hourlyFactors, mix, requestsPerS } = question.traffic;
+  const unit = slowed({ ...offer.unit, batch: plan.batch }, question.loraFactor);
+  const load = predictUnit(unit, mix, (requestsPerS * Math.max(...hourlyFactors)) / units);
+  return {
+    ...plan,
+    ...{ units, unitsByHour, load },
+    unitsRange: null,
+    concurrencyMax: units * ratingOf(unit, mix).concurrencyMax,
+    kvShare: load.kvTokens / unit.kvTokensPerUnit,
+    cost: offer.price === null ? null : costOf(unitsByHour, offer.price, question.traffic),
+  };
+}
+
 /** Every step of a request with an adapter takes so much longer. */
 function slowed(unit: UnitFacts, factor: number): UnitFacts {
   const { tau0Us, tau1Us, tau2Us, tau3Us, tau4Us, tau5Us } = unit.step;
@@ -218,7 +238,7 @@ function withinContext(traffic: Traffic, contextTokens: number): { refusedShare:
 }
 
 /** By a month's cost; what has no price comes last, by units; equals by the smaller coefficient. */
-function byCost(a: Plan, b: Plan): number {
+export function byCost(a: Plan, b: Plan): number {
   const costA = a.cost?.cheapest.monthlyMicros;
   const costB = b.cost?.cheapest.monthlyMicros;
   if (costA !== undefined && costB !== undefined && costA !== costB) return costA < costB ? -1 : 1;

@@ -23,7 +23,7 @@ export interface Missed {
 
 /** How much one unit may be given at a tier. */
 export type UnitShare =
-  | { readonly requestsPerS: number; readonly limit: Limit; readonly missed: readonly [] }
+  | { readonly requestsPerS: number; readonly byWorkPerS: number; readonly limit: Limit; readonly missed: readonly [] }
   | { readonly requestsPerS: null; readonly limit: Figure; readonly missed: readonly Missed[] };
 
 export const UNITS_MAX = 1_000_000;
@@ -37,7 +37,7 @@ export function unitShareOf(unit: UnitFacts, mix: LengthMix, coefficient: number
   const rating = ratingOf(unit, mix);
   const byWork = rating.requestsPerS / coefficient;
   const failing = (requestsPerS: number) => failedFigure(predictUnit(unit, mix, requestsPerS), targets);
-  if (failing(byWork) === null) return { requestsPerS: byWork, limit: rating.limit, missed: [] };
+  if (failing(byWork) === null) return { requestsPerS: byWork, byWorkPerS: byWork, limit: rating.limit, missed: [] };
   const alone = predictUnit(unit, mix, byWork * 1e-9);
   const missed = missedOf(alone, targets);
   if (missed.length > 0) return { requestsPerS: null, limit: missed[0]!.figure, missed };
@@ -49,7 +49,7 @@ export function unitShareOf(unit: UnitFacts, mix: LengthMix, coefficient: number
     if (failed === null) low = middle;
     else [high, limit] = [middle, failed];
   }
-  return { requestsPerS: low, limit, missed: [] };
+  return { requestsPerS: low, byWorkPerS: byWork, limit, missed: [] };
 }
 
 /** Whole units for `requestsPerS`, in multiples of `unitStep`. Throws `invalid_request` beyond a million. */
