@@ -104,7 +104,7 @@ function table(plans: readonly Plan[]): string {
 function detailLines(plan: Plan): string[] {
   const { confidence, cost, units, unitsRange, unitsWithoutCache, unitsWithoutLora } = plan;
   const lines = [
-    `Rated at 2,000 : 200, ${figure(plan.ratedTokensPerSTenToOne)} tokens/s a unit, input and output.`,
+    `Rated at 10 : 1, ${figure(plan.ratedTokensPerSTenToOne)} tokens/s a unit, input and output.`,
     `Certainty: ${PROVENANCE[confidence.provenance]}. Half of predictions are within ±${percent(confidence.tpot.half)} of TPOT and ` +
       `±${percent(confidence.ttft.half)} of TTFT, nine tenths within ±${percent(confidence.tpot.nineTenths)} and ±${percent(confidence.ttft.nineTenths)}` +
       (unitsRange === null ? '.' : `: ${unitsRange[0]} to ${unitsRange[1]} units.`),

@@ -82,7 +82,7 @@ const Plan = z.object({
   kvShare: z.number().nullable().describe('KV cache in use, of 1'),
   ratedRequestsPerS: z.number().describe('What one unit carries at full use, at these lengths'),
   ratedTokensPerS: z.number().describe('The same in input and output tokens'),
-  ratedTokensPerSTenToOne: z.number().describe('The same at 2,000 input and 200 output tokens'),
+  ratedTokensPerSTenToOne: z.number().describe('The same at 10 : 1, 2,000 input and 200 output tokens where they fit'),
   unitsByHour: z.array(Count).nullable(),
   cost: z
     .object({

@@ -13,7 +13,7 @@ import { type Limit, type Missed, type Targets, unitShareOf, unitsFor } from './
 import type { Traffic } from './calculator/traffic.ts';
 import type { UnitFacts } from './unit/load.ts';
 import { type LengthMix, meanTokens, mixOf } from './unit/mix.ts';
-import { predictUnit, RATED_SHAPE, ratingOf, type UnitPrediction } from './unit.ts';
+import { predictUnit, ratedShapeOf, ratingOf, type UnitPrediction } from './unit.ts';
 
 /** A deployment template as it is offered. */
 export interface Offer {
@@ -65,7 +65,7 @@ export interface Plan {
   readonly concurrencyMax: number | null;
   /** KV cache in use, of 1. */
   readonly kvShare: number | null;
-  /** What one unit carries at full use: at this traffic's lengths, and at 2,000 : 200. Input and output tokens. */
+  /** What one unit carries at full use: at this traffic's lengths, and at 10 : 1. Input and output tokens. */
   readonly ratedRequestsPerS: number;
   readonly ratedTokensPerS: number;
   readonly ratedTokensPerSTenToOne: number;
@@ -137,7 +137,7 @@ function planOf(offer: Offer, { batch, coefficient }: Offer['tiers'][number], qu
     ...{ coefficient, batch, confidence, limit: share.limit, missed: share.missed },
     ratedRequestsPerS: rating.requestsPerS,
     ratedTokensPerS: rating.tokensPerS,
-    ratedTokensPerSTenToOne: ratingOf(unit, mixOf(RATED_SHAPE)).tokensPerS,
+    ratedTokensPerSTenToOne: ratingOf(unit, mixOf(ratedShapeOf(offer.contextTokens))).tokensPerS,
   };
   const none = { units: null, unitsRange: null, load: null, concurrencyMax: null, kvShare: null, cost: null };
   const unknown = { unitsByHour: null, unitsWithoutCache: null, unitsWithoutLora: null };

@@ -34,8 +34,11 @@ export interface Rating {
   readonly limit: 'kv' | 'batch' | 'work';
 }
 
-/** How vendors quote throughput: input to output 10 : 1, here at lengths of a common chat with context. */
-export const RATED_SHAPE: Shape = { promptTokens: 2_000, cachedTokens: 0, outputTokens: 200 };
+/** How vendors quote throughput: input to output 10 : 1; 2,000 : 200 where the context holds it. */
+export function ratedShapeOf(contextTokens: number): Shape {
+  const outputTokens = Math.max(1, Math.min(200, Math.floor(contextTokens / 11)));
+  return { promptTokens: 10 * outputTokens, cachedTokens: 0, outputTokens };
+}
 
 /**
  * One unit under Poisson arrivals at `requestsPerS`. How many sequences it holds comes from a processor-sharing queue

@@ -1,7 +1,7 @@
 import { chunksOf, decodeSteps, prefillSOf, roomTokens, type UnitLoad } from './load.ts';
 import { meanOver, type Shape } from './mix.ts';
 import type { Occupancy } from './occupancy.ts';
-import { type Component, type Latency, latencyOf } from './quantile.ts';
+import { type Component, type Latency, latencyOf, mixtureMean } from './quantile.ts';
 
 /**
  * The round of a unit that prefills and decodes: a step takes all prompts that came during the one before, after one
@@ -61,7 +61,7 @@ export function sharedLatencies(load: UnitLoad, occupancy: Occupancy): Latencies
     round = roundOf(load, occupancy, decoding);
     tpot = tpotComponents(load, occupancy, round, decoding);
     const prefillingS = firstTokenS(load, round);
-    const decodingS = tpot.length === 0 ? 0 : load.steps * latencyOf(tpot, 1).mean;
+    const decodingS = tpot.length === 0 ? 0 : load.steps * mixtureMean(tpot);
     staysS = decodingS + prefillingS;
     decoding = decodingS / staysS;
   }

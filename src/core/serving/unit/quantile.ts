@@ -19,9 +19,19 @@ export interface Latency {
 /** Mean and quantiles of a mixture, times `factor`. */
 export function latencyOf(components: readonly Component[], factor: number): Latency {
   const total = components.reduce((sum, { weight }) => sum + weight, 0);
-  const mean = components.reduce((sum, component) => sum + component.weight * meanOf(component), 0) / total;
+  const mean = mixtureMean(components);
   const quantile = (q: number) => mixtureQuantile(components, total, q);
   return { mean: mean * factor, p50: quantile(0.5) * factor, p95: quantile(0.95) * factor };
+}
+
+export function mixtureMean(components: readonly Component[]): number {
+  let sum = 0;
+  let weights = 0;
+  for (const component of components) {
+    sum += component.weight * meanOf(component);
+    weights += component.weight;
+  }
+  return sum / weights;
 }
 
 /** Bisection on the distribution function. */
@@ -30,7 +40,7 @@ function mixtureQuantile(components: readonly Component[], total: number, q: num
     components.reduce((sum, component) => sum + component.weight * belowOf(component, x), 0) / total;
   let low = Math.min(...components.map(({ floor }) => floor));
   let high = Math.max(...components.map(({ mean, variance }) => mean + 20 * Math.sqrt(variance)));
-  for (let round = 0; round < 60 && high - low > 1e-6 * high; round += 1) {
+  for (let round = 0; round < 60 && high - low > 1e-5 * high; round += 1) {
     const middle = (low + high) / 2;
     if (below(middle) < q) low = middle;
     else high = middle;
