@@ -27,7 +27,7 @@ export function createFactFinder({ machineTypes, models }: Catalog): FactFinder 
 export function modelKey(modelPath: string): string {
   let key = modelPath.split('/').at(-1)!.toLowerCase();
   key = key
-    .replace(/(\d)_(\d)/g, '$1.$2')
+    .replace(/(\d)_(\d)(?![\db])/g, '$1.$2')
     .replaceAll('_', '-')
     .replace(/^(meta|nvidia)-/, '');
   while (VARIANT.test(key)) key = key.replace(VARIANT, '');

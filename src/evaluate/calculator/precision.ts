@@ -1,22 +1,21 @@
-import type { Format, ModelShape, Precision } from '../../core/serving/performance/facts.ts';
+import type { Accelerator, Format, ModelShape, Precision } from '../../core/serving/performance/facts.ts';
 import type { MeasuredRow } from './rows.ts';
 
 /** Stored formats of each part of the model that a row ran, from its precision and quantisation columns. */
-export function precisionOf(row: MeasuredRow, shape: ModelShape): Precision {
+export function precisionOf(row: MeasuredRow, shape: ModelShape, { generation }: Accelerator): Precision {
+  // gpt-oss exists in one form: experts in 4 bits, the rest in bf16, whatever the columns say.
+  if (/gpt-?oss/i.test(row.modelPath)) {
+    const kv = generation === 'blackwell' ? 'fp8' : 'bf16';
+    return { attention: 'bf16', dense: 'bf16', experts: 'fp4', head: 'bf16', kv };
+  }
   const dense = formatOf(row.gemmMode) ?? formatOf(row.precision) ?? 'bf16';
   const experts = formatOf(row.expertMode) ?? dense;
-  const mixture = shape.feedForward.experts !== undefined;
-  // 4-bit checkpoints of mixtures quantise the experts and keep attention (and gpt-oss everything else) in bf16.
   const fourBits = dense === 'fp4' || dense === 'int4';
+  const mixture = shape.feedForward.experts !== undefined;
+  // 4-bit checkpoints of mixtures quantise what feeds forward and keep attention in bf16 (their exclude lists).
   const attention = mixture && fourBits ? 'bf16' : dense;
-  const named = row.modelPath.toLowerCase().includes('gpt-oss');
-  return {
-    attention: named ? 'bf16' : attention,
-    dense: named ? 'bf16' : dense,
-    experts: named ? 'fp4' : experts,
-    head: 'bf16',
-    kv: dense === 'bf16' || dense === 'int4' || named ? 'bf16' : 'fp8',
-  };
+  const kv = dense === 'bf16' || dense === 'int4' ? 'bf16' : 'fp8';
+  return { attention, dense: dense === 'int4' ? 'bf16' : dense, experts, head: 'bf16', kv };
 }
 
 /** Names of engines and exporters: `nvfp4`, `w4afp8`, `int4_wo`, `fp8_block`, `float16`…; empty → null. */

@@ -1,10 +1,10 @@
 import type { Accelerator, Deployment, ModelShape } from '../../core/serving/performance/facts.ts';
-import { performanceOf, type TpotTerms } from '../../core/serving/performance.ts';
+import { performanceOf, type TpotTerms, type TtftTerms } from '../../core/serving/performance.ts';
 import { predictDisaggregated } from './disaggregated.ts';
 import { precisionOf } from './precision.ts';
 import type { MeasuredRow } from './rows.ts';
 import { draftTokensOf } from './speculative.ts';
-import { concurrencyOf, isWholeDeployment, parallelismOf } from './topology.ts';
+import { concurrencyOf, isWholeDeployment, lengthShare, loadOf, parallelismOf } from './topology.ts';
 
 /** A measured row beside what the model says of it. */
 export interface Prediction {
@@ -14,7 +14,7 @@ export interface Prediction {
   readonly concurrency: number;
   /** Parts of TPOT and of TTFT, microseconds; each adds up to its prediction. */
   readonly tpotParts: Readonly<Record<keyof TpotTerms, number>>;
-  readonly ttftParts: Readonly<Record<'fixedUs' | 'prefillUs' | 'decodeUs' | 'overflowUs', number>>;
+  readonly ttftParts: Readonly<Record<keyof TtftTerms, number>>;
 }
 
 export function predict(row: MeasuredRow, shape: ModelShape, accelerator: Accelerator): Prediction {
@@ -24,21 +24,16 @@ export function predict(row: MeasuredRow, shape: ModelShape, accelerator: Accele
     accelerator,
     engine: row.backend,
     parallelism: parallelismOf(row.mode === 'agg' ? row.whole : row.decode, row.backend),
-    precision: precisionOf(row, shape),
+    precision: precisionOf(row, shape, accelerator),
     draftTokens: draftTokensOf(row),
   };
   const common = { row, shape, mode: whole ? 'agg_whole_deployment' : row.mode } as const;
   if (row.mode === 'disagg' || whole) return { ...common, ...predictDisaggregated(row, deployment) };
   const concurrency = concurrencyOf(row);
-  const point = { promptTokens: row.promptTokens, outputTokens: row.outputTokens, concurrency };
-  const load = isSingleWave(row) ? 'burst' : 'steady';
-  const performance = performanceOf(deployment, point, load);
-  return { ...common, concurrency, tpotParts: performance.terms, ttftParts: performance.ttftParts[load] };
-}
-
-/** Sweeps of the exporter's own tool start every request of a SGLang run at once. */
-function isSingleWave(row: MeasuredRow): boolean {
-  return row.backend === 'sglang' && row.source.includes('auto-gap') && !row.source.includes('gtl_');
+  const share = lengthShare(row);
+  const point = { promptTokens: share * row.promptTokens, outputTokens: share * row.outputTokens, concurrency };
+  const { terms, ttftTerms } = performanceOf(deployment, point, loadOf(row));
+  return { ...common, concurrency, tpotParts: terms, ttftParts: ttftTerms };
 }
 
 export function sumUs(parts: Readonly<Record<string, number>>): number {

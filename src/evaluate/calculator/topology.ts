@@ -1,4 +1,4 @@
-import type { Parallelism } from '../../core/serving/performance/facts.ts';
+import { BURST, type Load, type Parallelism } from '../../core/serving/performance/facts.ts';
 import type { MeasuredRow, Topology } from './rows.ts';
 
 /**
@@ -44,4 +44,21 @@ export function concurrencyOf(row: MeasuredRow): number {
   const named = sourceConcurrency(row);
   if (named !== null && !row.source.includes('gtl_')) return named;
   return row.batch === null ? (named ?? 1) : row.batch * row.whole.attentionData;
+}
+
+/**
+ * Mean share of the nominal lengths that requests had. The public benchmark behind the rows that name no sweep draws
+ * both lengths evenly between 0.8 and 1 of the nominal ones (its random range ratio); sweeps use them exactly.
+ */
+export function lengthShare(row: MeasuredRow): number {
+  return row.source.includes('auto-gap') ? 1 : 0.9;
+}
+
+/**
+ * How the rows were driven: the public benchmark sends ten prompts a client of mixed lengths; sweeps send prompts of
+ * equal lengths, so that about six keep in step, and in the exporter's SGLang sweeps all at once.
+ */
+export function loadOf(row: MeasuredRow): Load {
+  if (!row.source.includes('auto-gap')) return { firstWave: 0.1, inStep: 1 };
+  return row.backend === 'sglang' && !row.source.includes('gtl_') ? BURST : { firstWave: 0.1, inStep: 6 };
 }

@@ -10,7 +10,7 @@ import {
   stateBytes,
 } from './layers.ts';
 import { type Parameters, parametersOf } from './parameters.ts';
-import { bytesOf, computeFormat, computeUs, overlapped, readUs } from './rates.ts';
+import { bytesOf, computeFormat, computeUs, gemmShare, overlapped, readUs, tableGeneration } from './rates.ts';
 
 /** One decode step of a replica by term, microseconds; they add up to the step. */
 export interface DecodeTerms {
@@ -71,17 +71,13 @@ function weightsUs({ accelerator, parallelism, precision, shape }: Deployment, o
   for (const [count, format] of parts) {
     const perRank = count / parallelism.tensor;
     reading += readUs(accelerator, perRank * bytesOf(format), weightShare(format));
-    multiplying += computeUs(accelerator, 2 * tokens * perRank, format, flopsShare(computeFormat(accelerator, format)));
+    multiplying += computeUs(accelerator, 2 * tokens * perRank, format, gemmShare(accelerator, format));
   }
   return overlapped(reading, multiplying);
 }
 
 export function weightShare(format: Format): number {
   return CONSTANTS.weightReadShare * (format === 'fp4' || format === 'int4' ? CONSTANTS.fp4ReadShare : 1);
-}
-
-export function flopsShare(format: Format): number {
-  return CONSTANTS.gemmFlopsShare * (format === 'bf16' ? CONSTANTS.gemmFlopsBf16 : 1);
 }
 
 /** Distinct experts that `tokens` touch: random picks, fewer for the skew of routing. */
@@ -91,8 +87,10 @@ export function distinctExperts({ feedForward: { experts } }: Deployment['shape'
   return experts.count * (1 - (1 - experts.activePerToken / experts.count) ** independent);
 }
 
-export function expertReadShare({ generation }: Deployment['accelerator']): number {
-  return CONSTANTS.expertReadShare * (generation === 'blackwell' ? CONSTANTS.expertReadBlackwell : 1);
+/** Share of memory bandwidth that fused experts reach. */
+export function expertReadShare(accelerator: Deployment['accelerator'], format: Format): number {
+  if (format === 'int4') return CONSTANTS.expertReadInt4[tableGeneration(accelerator)];
+  return CONSTANTS.expertReadShare * (accelerator.generation === 'blackwell' ? CONSTANTS.expertReadBlackwell : 1);
 }
 
 function expertsUs({ accelerator, parallelism, precision, shape }: Deployment, of: Parameters, tokens: number): number {
@@ -102,9 +100,14 @@ function expertsUs({ accelerator, parallelism, precision, shape }: Deployment, o
   const bytes = (of.expert * distinctExperts(shape, tokens) * bytesOf(precision.experts)) / group;
   const flops = (2 * of.expert * experts.activePerToken * tokens) / group;
   return overlapped(
-    readUs(accelerator, bytes, expertReadShare(accelerator)),
-    computeUs(accelerator, flops, precision.experts, CONSTANTS.expertFlopsShare),
+    readUs(accelerator, bytes, expertReadShare(accelerator, precision.experts)),
+    computeUs(accelerator, flops, precision.experts, expertFlopsShare(accelerator, precision.experts)),
   );
+}
+
+/** Share of peak FLOP/s that fused experts with many tokens each reach. */
+export function expertFlopsShare(accelerator: Deployment['accelerator'], format: Format): number {
+  return CONSTANTS.expertFlopsShare[tableGeneration(accelerator)][computeFormat(accelerator, format)];
 }
 
 function kvUs(deployment: Deployment, tokens: number, verified: number, contextTokens: number): number {
@@ -136,24 +139,29 @@ export function latencyUs({ accelerator, engine, shape }: Deployment): number {
   );
 }
 
-/** Two all-reduces a layer under tensor parallelism; two all-to-alls an expert layer under attention data parallelism. */
+/** All-reduces under tensor parallelism; two all-to-alls an expert layer under attention data parallelism. */
 function collectivesUs(deployment: Deployment, tokens: number): number {
-  const { parallelism, shape } = deployment;
-  const { attentionData, tensor } = parallelism;
-  let us = 0;
-  if (tensor > 1) {
-    const floor = CONSTANTS.allReduceUs + CONSTANTS.allReduceDoublingUs * Math.log2(tensor);
-    us += allReducesOf(shape) * (floor + allReduceBytesUs(deployment, tokens));
-  }
-  if (attentionData > 1) us += 2 * layerKinds(shape).experts * (CONSTANTS.allToAllUs + dispatchUs(deployment, tokens));
-  return us;
+  const { attentionData } = deployment.parallelism;
+  const allReduces = allReducesOf(deployment.shape) * allReduceUs(deployment, tokens);
+  if (attentionData === 1) return allReduces;
+  const { allToAllUs } = CONSTANTS;
+  return allReduces + 2 * layerKinds(deployment.shape).experts * (allToAllUs + dispatchUs(deployment, tokens));
 }
 
-/** The part of one ring all-reduce of bf16 activations that grows with tokens. */
-export function allReduceBytesUs({ accelerator, parallelism: { tensor }, shape }: Deployment, tokens: number): number {
+/**
+ * One all-reduce of bf16 activations: in one shot each accelerator reads those of all others; a ring moves less and
+ * starts later. The faster of both.
+ */
+export function allReduceUs({ accelerator, parallelism, shape }: Deployment, tokens: number): number {
+  const { tensor } = parallelism;
   if (tensor === 1 || accelerator.linkBytesPerS === null) return 0;
-  const bytes = (tokens * shape.hiddenSize * 2 * 2 * (tensor - 1)) / tensor;
-  return (bytes * 1e6) / (accelerator.linkBytesPerS * CONSTANTS.linkShare);
+  const messageUs = (tokens * shape.hiddenSize * 2 * 1e6) / accelerator.linkBytesPerS;
+  const floor = CONSTANTS.allReduceUs + CONSTANTS.allReduceDoublingUs * Math.log2(tensor);
+  const oneShot = floor + ((tensor - 1) * messageUs) / CONSTANTS.oneShotShare;
+  const ring =
+    Math.max(floor, CONSTANTS.ringUs) +
+    (2 * (tensor - 1) * messageUs) / tensor / CONSTANTS.ringShare[tableGeneration(accelerator)];
+  return Math.min(oneShot, ring);
 }
 
 /** Sending each token to its experts' accelerators, 1.5 bytes an element (8 bits there, bf16 back), one way. */
@@ -161,7 +169,7 @@ function dispatchUs({ accelerator, parallelism, shape }: Deployment, tokens: num
   const group = parallelism.tensor * parallelism.attentionData;
   if (accelerator.linkBytesPerS === null) return 0;
   const copies = Math.min(shape.feedForward.experts?.activePerToken ?? 1, group);
-  return (tokens * shape.hiddenSize * copies * 1.5 * 1e6) / (accelerator.linkBytesPerS * CONSTANTS.linkShare);
+  return (tokens * shape.hiddenSize * copies * 1.5 * 1e6) / (accelerator.linkBytesPerS * CONSTANTS.allToAllShare);
 }
 
 function hostUs({ engine }: Deployment, sequences: number): number {

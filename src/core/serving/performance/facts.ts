@@ -106,3 +106,14 @@ export interface OperatingPoint {
   readonly outputTokens: number;
   readonly concurrency: number;
 }
+
+/** How a closed loop of clients drives a deployment; TTFT depends on it as much as on the machine. */
+export interface Load {
+  /** Share of all requests that started at once: 0 in a steady loop, 1 in a burst, 0.1 with ten prompts a client. */
+  readonly firstWave: number;
+  /** Requests that keep arriving together: those of equal lengths finish together and are followed together. */
+  readonly inStep: number;
+}
+
+export const STEADY: Load = { firstWave: 0, inStep: 1 };
+export const BURST: Load = { firstWave: 1, inStep: 1 };

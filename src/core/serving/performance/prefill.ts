@@ -1,9 +1,9 @@
 import { CONSTANTS } from './constants.ts';
-import { allReduceBytesUs, expertReadShare, flopsShare, latencyUs, weightShare } from './decode.ts';
+import { allReduceUs, expertFlopsShare, expertReadShare, latencyUs, weightShare } from './decode.ts';
 import type { Deployment } from './facts.ts';
 import { allReducesOf, kernelsOf, layerKinds, prefillFlopsPerPair } from './layers.ts';
 import { parametersOf } from './parameters.ts';
-import { bytesOf, computeFormat, computeUs, overlapped, readUs } from './rates.ts';
+import { bytesOf, computeUs, gemmShare, overlapped, readUs, tableGeneration } from './rates.ts';
 
 /** Prefill of one request of `promptTokens` by part, microseconds. */
 export interface PrefillTerms {
@@ -26,7 +26,7 @@ export function prefillTerms(deployment: Deployment, promptTokens: number, ranks
     gemmUs: gemmUs(deployment, promptTokens, promptTokens * ranksBusy),
     attentionUs: attentionUs(deployment, promptTokens),
     weightsUs: allWeightsUs(deployment),
-    collectivesUs: allReducesOf(shape) * allReduceBytesUs(deployment, promptTokens),
+    collectivesUs: allReducesOf(shape) * allReduceUs(deployment, promptTokens),
     latencyUs: 1.3 * latencyUs(deployment),
     launchUs: CONSTANTS.launchUs * CONSTANTS.launchGraphs[engine] * kernelsOf(shape),
   };
@@ -55,12 +55,13 @@ function gemmUs(
     [of.dense, precision.dense],
   ] as const) {
     const flops = (2 * tokens * count) / parallelism.tensor;
-    us += computeUs(accelerator, flops, format, flopsShare(computeFormat(accelerator, format)) * fill);
+    us += computeUs(accelerator, flops, format, gemmShare(accelerator, format) * fill);
   }
   const { experts } = shape.feedForward;
   if (!experts) return us;
   const perExpert = (routedTokens * experts.activePerToken) / experts.count;
-  const share = (CONSTANTS.expertFlopsShare * perExpert) / (perExpert + CONSTANTS.expertHalfTokens);
+  const share =
+    (expertFlopsShare(accelerator, precision.experts) * perExpert) / (perExpert + CONSTANTS.expertHalfTokens);
   const flops = 2 * of.expert * experts.activePerToken * routedTokens;
   const group = parallelism.tensor * parallelism.attentionData;
   return us + computeUs(accelerator, flops / group, precision.experts, share);
@@ -73,7 +74,9 @@ function attentionUs({ accelerator, parallelism, shape }: Deployment, tokens: nu
   const pairs = (seenMax: number) => (tokens * Math.min(tokens, 2 * seenMax)) / 2;
   const all = kinds.full * pairs(sparse?.topK ?? tokens) + kinds.windowed * pairs(slidingWindow?.tokens ?? tokens);
   const flops = (all * prefillFlopsPerPair(shape)) / parallelism.tensor;
-  const share = (CONSTANTS.prefillAttentionFlopsShare * tokens) / (tokens + CONSTANTS.attentionHalfTokens);
+  const generation = tableGeneration(accelerator);
+  const half = CONSTANTS.attentionHalfTokens[generation];
+  const share = (CONSTANTS.prefillAttentionFlopsShare[generation] * tokens) / (tokens + half);
   return computeUs(accelerator, flops, 'bf16', share);
 }
 
@@ -84,5 +87,8 @@ function allWeightsUs({ accelerator, parallelism, precision, shape }: Deployment
     readUs(accelerator, of.dense * bytesOf(precision.dense), weightShare(precision.dense));
   const expertBytes = of.expert * (shape.feedForward.experts?.count ?? 0) * bytesOf(precision.experts);
   const group = parallelism.tensor * parallelism.attentionData;
-  return dense / parallelism.tensor + readUs(accelerator, expertBytes / group, expertReadShare(accelerator));
+  return (
+    dense / parallelism.tensor +
+    readUs(accelerator, expertBytes / group, expertReadShare(accelerator, precision.experts))
+  );
 }

@@ -37,3 +37,13 @@ function peakOf(accelerator: Accelerator, format: Format): number {
   const { flopsPerS } = accelerator;
   return flopsPerS[computeFormat(accelerator, format)] ?? flopsPerS.bf16;
 }
+
+/** Tables tell two generations apart; older accelerators take the figures of the earlier. */
+export function tableGeneration({ generation }: Accelerator): 'hopper' | 'blackwell' {
+  return generation === 'blackwell' ? 'blackwell' : 'hopper';
+}
+
+/** Share of peak FLOP/s that a large GEMM of weights in `format` reaches. */
+export function gemmShare(accelerator: Accelerator, format: Format): number {
+  return CONSTANTS.gemmFlopsShare[tableGeneration(accelerator)][computeFormat(accelerator, format)];
+}

@@ -1,5 +1,6 @@
 import type { StepModel } from '../work.ts';
 import { capacityOf } from './capacity.ts';
+import { checkDeployment, checkPositive } from './check.ts';
 import { decodeUs } from './decode.ts';
 import type { Deployment } from './facts.ts';
 import { type PrefillTerms, prefillTerms, prefillUs } from './prefill.ts';
@@ -25,8 +26,12 @@ const NUDGE = 0.1;
  * The step model of a unit as slopes at an operating point (DESIGN §3): τ3 and τ4 are what one more sequence and one
  * more context token add to a decode step, τ0 what is left of it; τ1 and τ2 what one more prefill token and attended
  * pair add, `prefillFixedUs` what is left of a prompt. `prefill` is another deployment where roles are apart.
+ * Throws `invalid_request` naming a fact that is missing.
  */
 export function stepModelOf(decode: Deployment, at: StepPoint, prefill: Deployment = decode): UnitStepModel {
+  checkDeployment(decode);
+  checkDeployment(prefill);
+  checkPositive({ ...at });
   return {
     ...prefillSlopes(prefill, at.promptTokens, decodeSlopes(decode, at)),
     kvTokens: capacityOf(decode, at.contextTokens).kvTokens,
