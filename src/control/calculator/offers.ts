@@ -1,8 +1,9 @@
-import { unitFromFacts } from '../../catalog/from-facts.ts';
+import { deploymentOf, unitFromFacts } from '../../catalog/from-facts.ts';
 import type { Catalog, MachineType, Model, Template } from '../../catalog/schema.ts';
 import { parseMicros } from '../../core/commerce/money.ts';
-import type { Provenance } from '../../core/serving/calculator/confidence.ts';
+import { MEASURED_BAND, type Provenance } from '../../core/serving/calculator/confidence.ts';
 import type { Offer } from '../../core/serving/calculator.ts';
+import { type ErrorBand, errorBandOf } from '../../core/serving/performance/band.ts';
 import { invalidField } from '../input.ts';
 
 /** Hardware by its facts, of one accelerator, decimal units, dense bf16 FLOP/s; the link is one way. */
@@ -70,13 +71,20 @@ function offerOf(catalog: Catalog, template: Template, provenance: Provenance): 
     },
     contextTokens: engine.contextTokens,
     unitStep: UNIT_STEP,
-    tiers,
+    tiers: tiers.map(({ batch, coefficient }) => ({ batch, coefficient, band: bandOf(catalog, template, batch) })),
     price:
       price === undefined
         ? null
         : { hourlyMicros: parseMicros(price.hourly), monthlyMicros: parseMicros(price.monthly) },
     provenance,
   };
+}
+
+/** Facts that name no accelerator have no measured error to go by: the widest there is. */
+function bandOf(catalog: Catalog, template: Template, batch: number): ErrorBand {
+  if (template.profile.from === 'measured') return MEASURED_BAND;
+  const deployment = deploymentOf(template, catalog, 'decode');
+  return deployment === null ? WIDEST_BAND : errorBandOf(deployment, batch);
 }
 
 function stepTokensOf(catalog: Catalog, { roles }: Template): number {
@@ -110,7 +118,7 @@ function offerOnMachine(
     engine,
     kvTokensPerUnit: 1,
     startupMs: STARTUP_MS,
-    profile: like?.profile ?? NO_PROFILE,
+    profile: NO_PROFILE,
     tiers: COEFFICIENTS.map((coefficient) => ({
       coefficient,
       batch: Math.max(1, Math.round(SEQUENCES / coefficient)),
@@ -124,7 +132,7 @@ function offerOnMachine(
     throw invalidField('modelId', `the architecture of ${model.id} is not public, so that it cannot be computed`);
   }
   const { kvTokens, prefillFixedUs, step } = unit;
-  const profile = { ...template.profile, step, prefillFixedUs };
+  const profile = { ...NO_PROFILE, step, prefillFixedUs };
   const contextTokens = Math.min(engine.contextTokens, kvTokens);
   return offerOf(
     extended,
@@ -132,6 +140,11 @@ function offerOnMachine(
     'facts',
   );
 }
+
+const WIDEST_BAND: ErrorBand = {
+  tpot: { half: 0.25, threeQuarters: 0.4, nineTenths: 0.5 },
+  ttft: { half: 0.6, threeQuarters: 1, nineTenths: 2.3 },
+};
 
 const NO_PROFILE: Template['profile'] = {
   from: 'facts',

@@ -14,15 +14,13 @@ export const calculatorRun = defineVerb({
   async run({ ctx, input }) {
     const { catalog, fleet } = ctx;
     const servedHere = (templateId: string) => fleet.serves(templateId);
+    const isAverages = input.trace === undefined && input.histogram === undefined && input.endpointId === undefined;
+    if (isAverages && input.spread === 0) return answerQuestion({ catalog, servedHere, recorded: null }, input);
+    const servedTemplates = new Set([...catalog.templates.keys()].filter(servedHere));
     const recorded = input.endpointId === undefined ? null : await recordedUsage(ctx, input, input.endpointId);
-    if (input.trace !== undefined) {
-      const servedTemplates = new Set([...catalog.templates.keys()].filter(servedHere));
-      return answerInWorker({ catalog, servedTemplates, question: input });
-    }
-    if (recorded === null) return answerQuestion({ catalog, servedHere, recorded }, input);
-    const { modelId, newestOnly, rows } = recorded;
-    const answer = answerQuestion({ catalog, servedHere, recorded: rows }, { ...input, modelId });
-    const newest = `the newest ${rows.length} requests were taken`;
-    return newestOnly ? { ...answer, notes: [...answer.notes, newest] } : answer;
+    const question = recorded === null ? input : { ...input, modelId: recorded.modelId };
+    const answer = await answerInWorker({ catalog, servedTemplates, question, recorded: recorded?.rows ?? null });
+    if (recorded === null || !recorded.newestOnly) return answer;
+    return { ...answer, notes: [...answer.notes, `the newest ${recorded.rows.length} requests were taken`] };
   },
 });

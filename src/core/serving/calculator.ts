@@ -8,9 +8,10 @@ import {
   type UnitPrice,
 } from '../commerce/purchase.ts';
 import { CubitError } from '../errors.ts';
-import { type Confidence, confidenceOf, type Provenance } from './calculator/confidence.ts';
+import type { Confidence, Provenance } from './calculator/confidence.ts';
 import { type Limit, type Missed, type Targets, unitShareOf, unitsFor } from './calculator/need.ts';
 import type { Traffic } from './calculator/traffic.ts';
+import type { ErrorBand } from './performance/band.ts';
 import type { UnitFacts } from './unit/load.ts';
 import { type LengthMix, meanTokens, mixOf } from './unit/mix.ts';
 import { predictUnit, ratedShapeOf, ratingOf, type UnitPrediction } from './unit.ts';
@@ -23,7 +24,12 @@ export interface Offer {
   readonly contextTokens: number;
   /** Units are sold in multiples of this. */
   readonly unitStep: number;
-  readonly tiers: readonly { readonly coefficient: number; readonly batch: number }[];
+  readonly tiers: readonly {
+    readonly coefficient: number;
+    readonly batch: number;
+    /** How far off a prediction at this batch may be. */
+    readonly band: ErrorBand;
+  }[];
   /** null: not for sale. */
   readonly price: UnitPrice | null;
   readonly provenance: Provenance;
@@ -124,14 +130,14 @@ export function calculate(offers: readonly Offer[], question: Question): Calcula
   return { plans, unfit, refusedShares, best, nearest: best === null ? nearestOf(plans) : null };
 }
 
-function planOf(offer: Offer, { batch, coefficient }: Offer['tiers'][number], question: Question): Plan {
+function planOf(offer: Offer, { band, batch, coefficient }: Offer['tiers'][number], question: Question): Plan {
   const { loraFactor, targets, traffic } = question;
   const { hourlyFactors, mix, requestsPerS } = traffic;
   const bare = { ...offer.unit, batch };
   const unit = slowed(bare, loraFactor);
   const share = unitShareOf(unit, mix, coefficient, targets);
   const rating = ratingOf(unit, mix);
-  const confidence = confidenceOf(offer.provenance);
+  const confidence = { provenance: offer.provenance, ...band };
   const plan = {
     templateId: offer.templateId,
     ...{ coefficient, batch, confidence, limit: share.limit, missed: share.missed },

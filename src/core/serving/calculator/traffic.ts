@@ -18,8 +18,12 @@ export interface TrafficRow extends Shape {
 const REQUESTS_PER_MINUTE_MAX = 1e9;
 const HOUR_MS = 3_600_000;
 const FLAT = Array.from({ length: 24 }, () => 1);
-/** Half a doubling: lengths in one cell differ by at most 41 %, and keep their means. */
-const CELLS_PER_DOUBLING = 2;
+/**
+ * Where many lengths are parted to be merged: by what has to be prefilled, each part by output. Narrow at the long end,
+ * which tails and waits come from.
+ */
+const PREFILL_EDGES = [0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.93, 0.96, 0.98, 0.99];
+const OUTPUT_EDGES = [0.3, 0.6, 0.8, 0.93];
 
 /** Requests per minute, mean lengths, and the share of the prompt that a cache serves. Throws `invalid_request`. */
 export function trafficOfAverages(input: {
@@ -114,24 +118,43 @@ function scaled(factors: readonly number[]): number[] {
   return factors.map((factor) => factor / mean);
 }
 
-/** Few classes with the same means: requests of about the same lengths become one. */
+/** At most 60 kinds of requests with the same means: those of about the same lengths become one. */
 function compressed(mix: LengthMix): LengthMix {
-  if (mix.length <= 32) return mix;
-  const cells = new Map<string, { -readonly [K in keyof LengthClass]: LengthClass[K] }>();
-  const cellOf = (tokens: number) => Math.round(Math.log2(tokens + 1) * CELLS_PER_DOUBLING);
-  for (const { promptTokens, cachedTokens, outputTokens, weight } of mix) {
-    const key = `${cellOf(promptTokens)} ${cellOf(promptTokens - cachedTokens)} ${cellOf(outputTokens)}`;
-    const cell = cells.get(key) ?? { promptTokens: 0, cachedTokens: 0, outputTokens: 0, weight: 0 };
-    cell.promptTokens += promptTokens * weight;
-    cell.cachedTokens += cachedTokens * weight;
-    cell.outputTokens += outputTokens * weight;
-    cell.weight += weight;
-    cells.set(key, cell);
+  if (mix.length <= (PREFILL_EDGES.length + 1) * (OUTPUT_EDGES.length + 1)) return mix;
+  return partsOf(mix, PREFILL_EDGES, ({ promptTokens, cachedTokens }) => promptTokens - cachedTokens)
+    .flatMap((part) => partsOf(part, OUTPUT_EDGES, ({ outputTokens }) => outputTokens))
+    .map(merged);
+}
+
+/** Consecutive parts by `figure`, cut where these shares of the weight are reached; none is empty. */
+function partsOf(mix: LengthMix, edges: readonly number[], figure: (kind: LengthClass) => number): LengthClass[][] {
+  const total = mix.reduce((sum, { weight }) => sum + weight, 0);
+  const parts: LengthClass[][] = [[]];
+  let before = 0;
+  let edge = 0;
+  for (const kind of mix.toSorted((a, b) => figure(a) - figure(b))) {
+    const isOver = edge < edges.length && before >= (edges[edge] as number) * total;
+    while (edge < edges.length && before >= (edges[edge] as number) * total) edge += 1;
+    if (isOver) parts.push([]);
+    parts.at(-1)?.push(kind);
+    before += kind.weight;
   }
-  return [...cells.values()].map((cell) => ({
-    promptTokens: cell.promptTokens / cell.weight,
-    cachedTokens: cell.cachedTokens / cell.weight,
-    outputTokens: cell.outputTokens / cell.weight,
-    weight: cell.weight,
-  }));
+  return parts;
+}
+
+function merged(part: LengthMix): LengthClass {
+  const weight = part.reduce((sum, kind) => sum + kind.weight, 0);
+  const mean = (of: (kind: LengthClass) => number) =>
+    part.reduce((sum, kind) => sum + (kind.weight * of(kind)) / weight, 0);
+  const promptTokens = mean((kind) => kind.promptTokens);
+  return {
+    promptTokens,
+    // Rounding must not make more cached than there is.
+    cachedTokens: Math.min(
+      promptTokens,
+      mean((kind) => kind.cachedTokens),
+    ),
+    outputTokens: mean((kind) => kind.outputTokens),
+    weight,
+  };
 }
