@@ -36,7 +36,8 @@ export async function runCalc(fail: Fail, flags: CalcFlags, globals: GlobalFlags
 /** The server, for it knows what is measured here; the catalogue of this machine where none runs or the trace is too long for it. */
 async function answered(flags: CalcFlags, globals: GlobalFlags, asked: Asked): Promise<Answered> {
   const { question, short } = asked;
-  const needsServer = question.endpointId !== undefined || globals.url !== undefined || globals.token !== undefined;
+  const named = globals.url ?? globals.token ?? process.env['CUBIT_URL'] ?? process.env['CUBIT_TOKEN'];
+  const needsServer = question.endpointId !== undefined || named !== undefined;
   if (flags.catalog !== undefined && question.endpointId !== undefined) {
     throw new CubitError('invalid_request', 'What an endpoint has served only its server knows: leave --catalog out.');
   }
