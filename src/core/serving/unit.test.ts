@@ -61,6 +61,46 @@ describe('a unit', () => {
     );
   });
 
+  it('gives finite figures for any step model, were parts of it nothing', () => {
+    const us = (max: number) => fc.oneof(fc.constant(0), fc.double({ min: 1e-6, max, noNaN: true }));
+    const step = fc.record({
+      ...{ tau0Us: us(50_000), tau1Us: us(1e4), tau2Us: us(5) },
+      ...{ tau3Us: us(2e4), tau4Us: us(10), tau5Us: us(1) },
+    });
+    const rest = fc.record({
+      step,
+      prefillFixedUs: us(1e5),
+      kvTokensPerUnit: fc.integer({ min: 1, max: 1_000_000 }),
+      batch: fc.integer({ min: 1, max: 512 }),
+      stepTokensMax: fc.integer({ min: 1, max: 8_192 }),
+      disaggregated: fc.boolean(),
+    });
+    const lengths = fc.record({
+      promptTokens: fc.integer({ min: 1, max: 5_000 }),
+      cachedShare: fc.double({ min: 0, max: 1, noNaN: true }),
+      outputTokens: fc.integer({ min: 1, max: 1_000 }),
+    });
+    fc.assert(
+      fc.property(rest, lengths, fc.double({ min: 1e-9, max: 0.99, noNaN: true }), (unit, shape, load) => {
+        const mix = mixOf(
+          { ...shape, cachedTokens: shape.promptTokens * shape.cachedShare },
+          { prompt: 1, output: 0.5 },
+        );
+        const { requestsPerS } = ratingOf(unit, mix);
+        if (requestsPerS === Number.POSITIVE_INFINITY) return;
+        const { running, saturated, tpotMs, ttftMs, waitShare } = predictUnit(unit, mix, requestsPerS * load);
+        // Work knows nothing of what mixed steps cost on top.
+        if (saturated) expect(unit.step.tau5Us).toBeGreaterThan(0);
+        if (saturated) return;
+        for (const figure of [running, waitShare, ttftMs?.p50, ttftMs?.p95, tpotMs?.p50 ?? 0, tpotMs?.mean ?? 0]) {
+          expect(figure).toBeGreaterThanOrEqual(0);
+          expect(figure).toBeLessThan(Number.POSITIVE_INFINITY);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   it('holds fewer sequences than its batch when the KV cache is small, and says so', () => {
     const small = { ...UNIT, kvTokensPerUnit: 6_000 };
     expect(ratingOf(small, CHAT)).toMatchObject({ concurrencyMax: 5, limit: 'kv' });

@@ -36,13 +36,16 @@ const ROUNDS = 24;
 export function unitShareOf(unit: UnitFacts, mix: LengthMix, coefficient: number, targets: Targets): UnitShare {
   const rating = ratingOf(unit, mix);
   const byWork = rating.requestsPerS / coefficient;
-  const failing = (requestsPerS: number) => failedFigure(predictUnit(unit, mix, requestsPerS), targets);
+  const failing = (requestsPerS: number): Limit | null => {
+    const prediction = predictUnit(unit, mix, requestsPerS);
+    return prediction.saturated ? rating.limit : (missedOf(prediction, targets)[0]?.figure ?? null);
+  };
   if (failing(byWork) === null) return { requestsPerS: byWork, byWorkPerS: byWork, limit: rating.limit, missed: [] };
   const alone = predictUnit(unit, mix, byWork * 1e-9);
   const missed = missedOf(alone, targets);
   if (missed.length > 0) return { requestsPerS: null, limit: missed[0]!.figure, missed };
   let [low, high] = [0, byWork];
-  let limit = failing(byWork) ?? 'ttft';
+  let limit = failing(byWork) ?? rating.limit;
   for (let round = 0; round < ROUNDS && high - low > 1e-5 * high; round += 1) {
     const middle = (low + high) / 2;
     const failed = failing(middle);
@@ -64,12 +67,6 @@ export function unitsFor(requestsPerS: number, perUnit: number, unitStep: number
     );
   }
   return Math.ceil(units / unitStep) * unitStep;
-}
-
-/** A saturated unit meets no target; without targets anything below saturation will do. */
-function failedFigure(prediction: UnitPrediction, targets: Targets): Figure | null {
-  if (prediction.saturated) return targets.ttftMs === null && targets.tpotMs === null ? null : 'ttft';
-  return missedOf(prediction, targets)[0]?.figure ?? null;
 }
 
 function missedOf({ tpotMs, ttftMs }: UnitPrediction, targets: Targets): Missed[] {

@@ -28,7 +28,7 @@ interface Round {
 function roundOf(load: UnitLoad, occupancy: Occupancy, decoding: number): Round {
   const { mix, requestsPerS, unit } = load;
   const others = occupancy.others * decoding;
-  const vacationS = load.stepFixedS + load.sequenceS * others;
+  const vacationS = Math.max(INSTANT_S, load.stepFixedS + load.sequenceS * others);
   const vacationVariance = (load.sequenceS * decoding) ** 2 * occupancy.runningVariance;
   const serviceS = (shape: Shape) => prefillSOf(unit, shape) + (chunksOf(unit, others, shape) - 1) * vacationS;
   const rho = Math.min(0.98, requestsPerS * meanOver(mix, serviceS));
@@ -42,6 +42,9 @@ function roundOf(load: UnitLoad, occupancy: Occupancy, decoding: number): Round 
   const sharing = meanOver(mix, (shape) => 1 / chunksOf(unit, others, shape));
   return { vacationS, vacationVariance, cycleS, seenS, seenS2, rho, service2, sharing };
 }
+
+/** No step is shorter: a step model that has no fixed cost would divide by nothing. */
+const INSTANT_S = 1e-9;
 
 interface Latencies {
   readonly ttftMs: Latency;
@@ -62,7 +65,7 @@ export function sharedLatencies(load: UnitLoad, occupancy: Occupancy): Latencies
     tpot = tpotComponents(load, occupancy, round, decoding);
     const prefillingS = firstTokenS(load, round);
     const decodingS = tpot.length === 0 ? 0 : load.steps * mixtureMean(tpot);
-    staysS = decodingS + prefillingS;
+    staysS = Math.max(INSTANT_S, decodingS + prefillingS);
     decoding = decodingS / staysS;
   }
   return {
@@ -119,6 +122,7 @@ function waitFactor({ mix, steps }: UnitLoad, { fullRatio, shares }: Occupancy):
   const variation = steps === 0 ? 0 : meanOver(mix, (shape) => decodeSteps(shape) ** 2) / steps ** 2 - 1;
   if (variation >= 1) return (1 + variation) / 2;
   const places = shares.length - 1;
+  if (places === 1 || fullRatio === 0) return (1 + variation) / 2;
   const spare = ((1 - fullRatio) * (places - 1) * (Math.sqrt(4 + 5 * places) - 2)) / (16 * fullRatio * places);
   return variation + (1 - variation) * Math.min(1, (1 + spare) / 2);
 }
@@ -175,7 +179,7 @@ function othersDecoding(load: UnitLoad, occupancy: Occupancy, decoding: number):
 /** By how many percent a step gets longer when a percent more sequences run, of 1. */
 function slowing({ sequenceS, stepFixedS }: UnitLoad, others: number): number {
   const shared = sequenceS * others;
-  return Math.min(0.9, shared / (stepFixedS + sequenceS + shared));
+  return Math.min(0.9, shared / Math.max(INSTANT_S, stepFixedS + sequenceS + shared));
 }
 
 /** Share of time that τ5 takes from decoding. */
@@ -208,12 +212,10 @@ export function disaggregatedLatencies(load: UnitLoad, occupancy: Occupancy): La
   const wait2 = 2 * waitS ** 2 + (requestsPerS * load.prefillS3) / (3 * (1 - rho));
   const ttft = mix.flatMap((shape): Component[] => {
     const ownS = prefillSOf(unit, shape);
+    const alone = { weight: shape.weight * (1 - rho), floor: ownS, mean: ownS, variance: 0 };
     // Only the share ρ waits at all.
     const waiting = { mean: ownS + waitS / rho, variance: wait2 / rho - (waitS / rho) ** 2 };
-    return [
-      { weight: shape.weight * (1 - rho), floor: ownS, mean: ownS, variance: 0 },
-      { weight: shape.weight * rho, floor: ownS, ...waiting },
-    ];
+    return rho === 0 ? [alone] : [alone, { weight: shape.weight * rho, floor: ownS, ...waiting }];
   });
   const floor = load.stepFixedS + sequenceS;
   const mean = floor + sequenceS * occupancy.others;
