@@ -1,8 +1,8 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { loadCatalog } from '../../catalog/load.ts';
 import { answerQuestion } from '../../control/calculator/answer.ts';
 import { CalculatorInput } from '../../control/calculator/schemas.ts';
@@ -16,6 +16,8 @@ const fail = (message: string): never => {
 const DEFAULTS: CalcFlags = { cacheHit: '0', spread: '0', percentile: '95' };
 const MEANS: CalcFlags = { ...DEFAULTS, model: 'llama-3.1-8b-instruct', rpm: '100', input: '500', output: '50' };
 const sample = (name: string) => fileURLToPath(new URL(`../../workload/samples/${name}`, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'cubit-calc-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 const invalid = expect.objectContaining({ code: 'invalid_request' });
 
 describe('flags', () => {
@@ -36,7 +38,7 @@ describe('flags', () => {
   });
 
   it('say when a trace is too long for one request of the API', () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'cubit-calc-')), 'long.csv');
+    const path = join(folder, 'long.csv');
     const rows = Array.from(
       { length: 10_001 },
       (_, n) => `2023-11-16 18:${String(n % 60).padStart(2, '0')}:00.0000000,10,1`,
