@@ -1,9 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { CubitError } from '../core/errors.ts';
 import { checkCatalog } from './check.ts';
+import { Cloud } from './clouds.ts';
 import type { Entry, Fault } from './fault.ts';
 import { withProfiles } from './profiles.ts';
 import { type Catalog, MachineType, Model, PriceBook, Profile, Template } from './schema.ts';
@@ -25,6 +26,7 @@ export async function loadCatalog(dir: string = defaultCatalogDir, ownProfilesDi
   if (ownProfilesDir !== undefined) profiles.push(...(await readProfiles(ownProfilesDir, '', faults)));
   const templates = withProfiles(await readSingles(dir, 'templates', Template, faults), profiles, faults);
   const priceBook = parse(PriceBook, await readJson(dir, 'prices.json', faults), 'prices.json', '', faults);
+  const clouds = await readClouds(dir, faults);
   faults.push(...checkCatalog({ models, machineTypes, templates, priceBook }));
   if (faults.length > 0) throw catalogInvalid(dir, faults);
   return {
@@ -32,7 +34,17 @@ export async function loadCatalog(dir: string = defaultCatalogDir, ownProfilesDi
     machineTypes: byId(machineTypes),
     templates: byId(templates),
     priceBook: priceBook!,
+    clouds: clouds.flatMap(({ value }) => value ?? []),
   };
+}
+
+/** For comparison only: a catalogue may go without. */
+async function readClouds(dir: string, faults: Fault[]): Promise<Entry<Cloud>[]> {
+  const absent = await access(join(dir, 'clouds.json')).then(
+    () => false,
+    () => true,
+  );
+  return absent ? [] : readList(dir, 'clouds.json', 'clouds', Cloud, faults);
 }
 
 function catalogInvalid(dir: string, faults: readonly Fault[]): CubitError {

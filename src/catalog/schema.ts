@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Cloud } from './clouds.ts';
 
 /**
  * The catalogue: models, machine types, templates, prices, as validated data files under `catalog/`. Facts only, each
@@ -193,6 +194,8 @@ export const Template = z.strictObject({
      * the answer), beside those around each message. Learned when absent.
      */
     chatTemplateTokens: z.int().nonnegative().optional(),
+    /** Prompt tokens plus decoding sequences that one step takes at most; the engine's default unless said. */
+    stepTokensMax: count.optional(),
     /** Mean bits of a stored weight, and of a KV cache element; 16 unless said. */
     weightBits: z.number().positive().optional(),
     kvBits: z.number().positive().optional(),
@@ -294,4 +297,6 @@ export interface Catalog {
   readonly machineTypes: ReadonlyMap<string, MachineType>;
   readonly templates: ReadonlyMap<string, Template>;
   readonly priceBook: PriceBook;
+  /** How clouds count, for comparison; empty without `clouds.json`. */
+  readonly clouds: readonly Cloud[];
 }

@@ -28,6 +28,7 @@ const NOUNS: Readonly<Record<string, string>> = {
   key: 'API keys of a tenant',
   model: 'models of the catalogue',
   template: 'deployment templates: what one unit of a model is and costs',
+  calculator: 'how many units a traffic needs; `cubit calc` asks it more easily',
   endpoint: 'what a tenant calls: models, their units, waiting and traffic',
   order: 'buy more units, resize or unsubscribe a group, and what became of it',
   group: 'instance groups: the units that one order bought',

@@ -59,6 +59,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'bill.list': { tenantId: owner.tenantId },
     'bill.preview': { tenantId: owner.tenantId },
     'bill.show': { billId: bill.id },
+    'calculator.run': { endpointId },
   };
   const nobodys = ['model.list', 'model.show', 'template.list', 'template.show'];
 

@@ -240,6 +240,7 @@ function testCatalog(): Catalog {
   return {
     models: new Map(models.map((one) => [one.id, one])),
     machineTypes: new Map(),
+    clouds: [],
     templates: new Map(templates.map((one) => [one.id, one])),
     priceBook: {
       version: '2026-04',

@@ -3,6 +3,7 @@ import { billList } from './billing/list.ts';
 import { billPreview } from './billing/preview.ts';
 import { billSettle } from './billing/settle-now.ts';
 import { billShow } from './billing/show.ts';
+import { calculatorRun } from './calculator/run.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { endpointDelete } from './endpoint/delete.ts';
 import { endpointList } from './endpoint/list.ts';
@@ -51,6 +52,7 @@ export const verbs: readonly Verb[] = [
   modelShow,
   templateList,
   templateShow,
+  calculatorRun,
   endpointCreate,
   endpointList,
   endpointShow,
