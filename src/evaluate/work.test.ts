@@ -79,13 +79,13 @@ describe('createDeploymentFinder', () => {
     return 'deployment' in found ? Object.values(found.deployment.parallelism) : found.reason;
   };
 
-  it('reads how a model is divided: tensor, attention ranks, pipeline', () => {
-    expect(sizes('TP2')).toEqual([2, 1, 1]);
-    expect(sizes('DEP8')).toEqual([1, 8, 1]);
-    expect(sizes('TEP4')).toEqual([4, 1, 1]);
-    expect(sizes('EP8')).toEqual([8, 1, 1]);
-    expect(sizes('TP4, PP2')).toEqual([4, 1, 2]);
-    expect(sizes('TP4/EP4')).toEqual([4, 1, 1]);
+  it('reads how a model is divided: tensor, attention ranks, experts, pipeline', () => {
+    expect(sizes('TP2')).toEqual([2, 1, 1, 1]);
+    expect(sizes('DEP8')).toEqual([1, 8, 8, 1]);
+    expect(sizes('TEP4')).toEqual([4, 1, 4, 1]);
+    expect(sizes('EP8')).toEqual([8, 1, 8, 1]);
+    expect(sizes('TP4, PP2')).toEqual([4, 1, 1, 2]);
+    expect(sizes('TP4/EP4')).toEqual([4, 1, 4, 1]);
     expect(sizes('TP')).toContain('parallel is “TP”');
     expect(sizes('TP0')).toContain('parallel');
     expect(sizes('2xTP4')).toContain('parallel');

@@ -16,9 +16,8 @@ export type Found = { readonly deployment: Deployment } | { readonly reason: str
 
 export function createDeploymentFinder(catalog: Catalog): (cell: Cell) => Found {
   const facts = createFactFinder(catalog);
-  const shapeOf = (model: string) => facts.shapeOf(model) ?? shapeByBeginning(catalog, model);
   return (cell) => {
-    const shape = shapeOf(cell.model);
+    const shape = facts.shapeOf(cell.model);
     if (shape === null) return { reason: `the catalogue has no architecture of a model ${cell.model}` };
     const accelerator = facts.acceleratorOf(cell.gpu) ?? acceleratorByName(catalog, cell.gpu);
     if (accelerator === null) {
@@ -32,13 +31,6 @@ export function createDeploymentFinder(catalog: Catalog): (cell: Cell) => Found 
     if (precision === null) return { reason: `precision is “${cell.precision}”: known are BF16, FP16, FP8, FP4, INT4` };
     return { deployment: { shape, accelerator, engine: 'trtllm', parallelism, precision, draftTokens: 0 } };
   };
-}
-
-/** Tables shorten names: `Llama-4-Maverick` is the one model whose name goes on from there. */
-function shapeByBeginning({ models }: Catalog, name: string): ModelShape | null {
-  const beginning = `${name.split('/').at(-1)?.toLowerCase().replaceAll('_', '-')}-`;
-  const found = [...models.values()].filter(({ architecture, id }) => architecture && id.startsWith(beginning));
-  return found.length === 1 ? (found[0]?.architecture ?? null) : null;
 }
 
 /** The one accelerator whose name has all of these words, in any order: `RTX 6000 Pro Blackwell Server Edition`. */
@@ -55,9 +47,12 @@ function acceleratorByName({ machineTypes }: Catalog, gpu: string): Accelerator 
   return found.size === 1 ? ([...found.values()][0] ?? null) : null;
 }
 
-/** `TP2`, `DEP4` (attention data-parallel, experts divided), `TEP8` (attention divided too), `TP4PP2`; null = unknown. */
+/**
+ * `TP2`, `DEP4` (attention data-parallel, experts spread whole), `TEP8` (attention divided too), `TP4PP2`; null = unknown.
+ * Without an E experts are cut by width.
+ */
 export function parallelismOf(text: string): Parallelism | null {
-  const sizes = { tensor: 1, attentionData: 1, pipeline: 1 };
+  const sizes = { tensor: 1, attentionData: 1, expert: 1, pipeline: 1 };
   const parts = text.toUpperCase().match(/[A-Z]+\s*=?\s*\d+/g) ?? [];
   if (parts.length === 0 || text.replace(/[A-Za-z]+\s*=?\s*\d+/g, '').replace(/[\s,/x+-]/g, '') !== '') return null;
   for (const part of parts) {
@@ -67,9 +62,10 @@ export function parallelismOf(text: string): Parallelism | null {
     if (kind === 'TP' || kind === 'TEP') sizes.tensor = size;
     else if (kind === 'DP' || kind === 'DEP') sizes.attentionData = size;
     else if (kind === 'PP') sizes.pipeline = size;
-    // Experts are divided over whatever accelerators the others name; alone it names them.
+    // Beside others it says how the same accelerators divide experts; alone it names them.
     else if (kind === 'EP') sizes.tensor = parts.length === 1 ? size : sizes.tensor;
     else return null;
+    if (kind.includes('E')) sizes.expert = size;
   }
   return sizes;
 }
