@@ -15,7 +15,9 @@ const OUTPUT_TOKENS = 200;
 /** Half of the context is left to shapes that are longer. */
 const CONTEXT_SHARE = 0.5;
 const RATED_REQUESTS_PER_SEQUENCE = 40;
-const LOAD_REQUESTS = 1_000;
+const LOAD_REQUESTS_MIN = 1_000;
+const WINDOW_MS = 600_000;
+const WINDOWS_MAX = 100;
 
 export function ratedShape(contextTokens: number): RatedShape {
   const outputTokens = Math.max(1, Math.min(OUTPUT_TOKENS, Math.floor((contextTokens * CONTEXT_SHARE) / 11)));
@@ -29,8 +31,8 @@ export function largestBatch(limits: Limits, { promptTokens, outputTokens }: Rat
 
 /**
  * Tiers by simulation of the profiled engine. The batch of coefficient k is the largest ÷ k; rated throughput is what
- * a queue that is never empty gets at that batch; latencies are those of Poisson arrivals at rated ÷ k, from idle on,
- * `random` giving the gaps. At k = 1 the load is all there is: its TTFT is the queue of a unit without any slack.
+ * a queue that is never empty gets at that batch; latencies are those of Poisson arrivals at rated ÷ k over windows of ten
+ * minutes that begin idle. At k = 1 the load is all that the unit can do: its TTFT is mostly queue.
  */
 export function simulatedTiers(
   parameters: StepParameters,
@@ -44,12 +46,12 @@ export function simulatedTiers(
     const batch = Math.max(1, Math.round(largest / coefficient));
     const ratedTokensPerS = ratedThroughput(parameters, limits, shape, batch);
     const requestsPerS = ratedTokensPerS / coefficient / (shape.promptTokens + shape.outputTokens);
-    let atMs = 0;
-    const requests = Array.from({ length: LOAD_REQUESTS }, () => {
-      atMs += (-Math.log(1 - random()) / requestsPerS) * 1000;
-      return { atMs, ...shape };
-    });
-    const result = simulateEngine(engineConfig(parameters, limits, batch), requests).requests;
+    const perWindow = requestsPerS * (WINDOW_MS / 1000);
+    const windows = Math.min(WINDOWS_MAX, Math.ceil(LOAD_REQUESTS_MIN / perWindow));
+    const result = Array.from({ length: windows }, () => {
+      const requests = poissonArrivals(requestsPerS, random).map((atMs) => ({ atMs, ...shape }));
+      return simulateEngine(engineConfig(parameters, limits, batch), requests).requests;
+    }).flat();
     return {
       coefficient,
       batch,
@@ -59,6 +61,15 @@ export function simulatedTiers(
       found: 'simulated',
     };
   });
+}
+
+function poissonArrivals(requestsPerS: number, random: () => number): number[] {
+  const times: number[] = [];
+  for (let atMs = 0; ; ) {
+    atMs += (-Math.log(1 - random()) / requestsPerS) * 1000;
+    if (atMs > WINDOW_MS) return times;
+    times.push(atMs);
+  }
 }
 
 /** Tokens per second, input and output, of a queue that is never empty. */

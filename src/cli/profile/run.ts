@@ -29,13 +29,13 @@ export async function runProfile(program: Command, flags: ProfileFlags): Promise
   const stop = stopOnInterrupt();
   try {
     const screen = json ? null : progressScreen(minutes * 60_000);
-    const probe = probeOf(target.send, () => performance.now());
+    const probe = probeOf(target.send, target.nowMs);
     const measured = await measureEngine({
       probe,
       limits: target.limits,
       how,
       budgetMs: minutes * 60_000,
-      selfCheckUs: target.selfCheckUs,
+      selfCheckUs: target.selfCheckUs && (() => target.selfCheckUs?.(target.nowMs) ?? Promise.resolve(null)),
       random: seededRandom(seed),
       nowMs: () => performance.now(),
       stop: stop.signal,
@@ -60,21 +60,25 @@ export async function runProfile(program: Command, flags: ProfileFlags): Promise
       flags.out ?? (template === null ? 'cubit-profile.json' : join(config.dataDir, 'profiles', `${templateId}.json`));
     write(file, `${JSON.stringify(profile, null, 2)}\n`);
     if (json) console.log(JSON.stringify({ file, endedBy: measured.endedBy, profile }, null, 2));
-    else console.log(report(profile, measured, file));
+    else console.log(report(profile, measured, file, target.waitedShare?.() ?? 0));
   } finally {
     stop.dispose();
     await target.close();
   }
 }
 
-function report(profile: Profile, measured: Measurement, file: string): string {
+function report(profile: Profile, measured: Measurement, file: string, waitedShare: number): string {
   const why: Record<Measurement['endedBy'], string> = {
     tight: 'every median is certain enough',
     repeats: 'the machine is too unsteady for more certainty',
     time: 'the time was up',
     stopped: 'stopped; what was measured until then is used',
   };
-  return `\n${profileTable(profile)}\n\nMeasuring ended: ${why[measured.endedBy]}.\nProfile: ${file}`;
+  const waited =
+    waitedShare < 0.01
+      ? ''
+      : `\nThe engine waited for a core ${(100 * waitedShare).toFixed(0)} % of the time; that is not counted.`;
+  return `\n${profileTable(profile)}\n\nMeasuring ended: ${why[measured.endedBy]}.${waited}\nProfile: ${file}`;
 }
 
 function write(file: string, text: string): void {
