@@ -79,7 +79,7 @@ function refused({ error, status }: TimedReply): CubitError {
     status === 401 || status === 403
       ? 'Give a key that may use the model with --api-key-env.'
       : status === 429
-        ? 'It is busy with others or limits the rate: profile it when it is idle, or lower --concurrency.'
+        ? 'It is busy with others or limits the rate: profile it when it is idle, or lower --sequences.'
         : status === 404
           ? 'Check the URL and --model.'
           : 'See the engine’s log.';

@@ -1,7 +1,7 @@
 import type { Profile, SelfCheck, Tier } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
 import { fitStepModel, predictUs, type StepFit } from '../core/serving/fit.ts';
-import { cellId, cellsFor, type Limits, type Thoroughness } from './cells.ts';
+import { cellsFor, type Limits, type Thoroughness } from './cells.ts';
 import { learnLengths, type Probe } from './probe.ts';
 import { type Measured, type MeasuredCell, measureRounds, medianMs, type Progress } from './rounds.ts';
 import { CellRunner, type Sample } from './run-cell.ts';
@@ -120,7 +120,7 @@ export function profileOf(parts: ProfileParts, fit: StepFit, cells: readonly Mea
     ratedAt: ratedShape(limits.contextTokens),
     tiers: [...tiers],
     cells: cells.map((cell) => ({
-      cell: cellId(cell.cell),
+      cell: cell.cell,
       repeats: repeatsOf(cell),
       ttftMs: rounded(medianMs(cell.samples, 'ttft')),
       itlMs: rounded(medianMs(cell.samples, 'itl')),

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { Profile } from '../../catalog/schema.ts';
 import { SELF_CHECK } from '../../engine/llama/self-check.ts';
 import { cellId, type Thoroughness } from '../../profile/cells.ts';
+import { profileHtml } from '../../profile/html.ts';
 import { probeOf } from '../../profile/probe.ts';
 import { fitMeasured, type Measurement, measureEngine, profileOf } from '../../profile/profile.ts';
 import type { Progress } from '../../profile/rounds.ts';
@@ -58,16 +59,23 @@ export async function runProfile(program: Command, flags: ProfileFlags): Promise
     );
     const file =
       flags.out ?? (template === null ? 'cubit-profile.json' : join(config.dataDir, 'profiles', `${templateId}.json`));
+    const charts = flags.html ?? `${file.replace(/\.json$/, '')}.html`;
     write(file, `${JSON.stringify(profile, null, 2)}\n`);
-    if (json) console.log(JSON.stringify({ file, endedBy: measured.endedBy, profile }, null, 2));
-    else console.log(report(profile, measured, file, target.waitedShare?.() ?? 0));
+    write(charts, profileHtml(profile));
+    if (json) console.log(JSON.stringify({ file, charts, endedBy: measured.endedBy, profile }, null, 2));
+    else console.log(report(profile, measured, { file, charts }, target.waitedShare?.() ?? 0));
   } finally {
     stop.dispose();
     await target.close();
   }
 }
 
-function report(profile: Profile, measured: Measurement, file: string, waitedShare: number): string {
+function report(
+  profile: Profile,
+  measured: Measurement,
+  files: { file: string; charts: string },
+  waitedShare: number,
+): string {
   const why: Record<Measurement['endedBy'], string> = {
     tight: 'every median is certain enough',
     repeats: 'the machine is too unsteady for more certainty',
@@ -78,7 +86,7 @@ function report(profile: Profile, measured: Measurement, file: string, waitedSha
     waitedShare < 0.01
       ? ''
       : `\nThe engine waited for a core ${(100 * waitedShare).toFixed(0)} % of the time; that is not counted.`;
-  return `\n${profileTable(profile)}\n\nMeasuring ended: ${why[measured.endedBy]}.${waited}\nProfile: ${file}`;
+  return `\n${profileTable(profile)}\n\nMeasuring ended: ${why[measured.endedBy]}.${waited}\nProfile: ${files.file}\nCharts:  ${files.charts}`;
 }
 
 function write(file: string, text: string): void {
