@@ -63,7 +63,7 @@ export async function runProfile(program: Command, flags: ProfileFlags): Promise
     write(file, `${JSON.stringify(profile, null, 2)}\n`);
     write(charts, profileHtml(profile));
     if (json) console.log(JSON.stringify({ file, charts, endedBy: measured.endedBy, profile }, null, 2));
-    else console.log(report(profile, measured, { file, charts }, target.waitedShare?.() ?? 0));
+    else console.log(report(profile, measured, { file, charts }, target.lostShare?.() ?? 0));
   } finally {
     stop.dispose();
     await target.close();
@@ -74,7 +74,7 @@ function report(
   profile: Profile,
   measured: Measurement,
   files: { file: string; charts: string },
-  waitedShare: number,
+  lostShare: number,
 ): string {
   const why: Record<Measurement['endedBy'], string> = {
     tight: 'every median is certain enough',
@@ -83,9 +83,9 @@ function report(
     stopped: 'stopped; what was measured until then is used',
   };
   const waited =
-    waitedShare < 0.01
+    lostShare < 0.01
       ? ''
-      : `\nThe engine waited for a core ${(100 * waitedShare).toFixed(0)} % of the time; that is not counted.`;
+      : `\nThe engine waited for a core ${(100 * lostShare).toFixed(0)} % of the time; that is not counted.`;
   return `\n${profileTable(profile)}\n\nMeasuring ended: ${why[measured.endedBy]}.${waited}\nProfile: ${files.file}\nCharts:  ${files.charts}`;
 }
 

@@ -26,7 +26,7 @@ export interface Target {
   /** ms of the engine's own time where that is known, else of the clock. */
   readonly nowMs: () => number;
   /** Share of the time so far that the engine waited for a core that others used; null = not known. */
-  readonly waitedShare: (() => number) | null;
+  readonly lostShare: (() => number) | null;
   /** µs; only of an engine that was started here. */
   readonly selfCheckUs: ((nowMs: () => number) => Promise<number | null>) | null;
   close(): Promise<void>;
@@ -77,12 +77,13 @@ export async function localTarget(catalog: Catalog, template: Template, config: 
         reportsCache: true,
       },
       nowMs: () => own.nowMs(),
-      waitedShare: () => own.waitedShare(),
+      lostShare: () => own.lostShare(),
       selfCheckUs: async (nowMs) => {
         const ms = await selfCheckMs(engine, SELF_CHECK, nowMs);
         return ms === null ? null : ms * 1000;
       },
       close: async () => {
+        own.stop();
         await engine.close();
         await dispatcher.destroy();
         await fleet.close(0);
@@ -143,7 +144,7 @@ export async function urlTarget(options: RemoteOptions, template: Template | nul
       reportsCache: true,
     },
     nowMs: () => performance.now(),
-    waitedShare: null,
+    lostShare: null,
     selfCheckUs: null,
     close: () => dispatcher.destroy(),
   };
@@ -217,7 +218,7 @@ export async function endpointTarget(
       reportsCache: true,
     },
     nowMs: () => performance.now(),
-    waitedShare: null,
+    lostShare: null,
     selfCheckUs: null,
     close: () => dispatcher.destroy(),
   };
