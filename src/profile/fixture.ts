@@ -52,7 +52,8 @@ export class ModelEngine {
     let us = step.tau0Us;
     let context = 0;
     const emits: Sequence[] = [];
-    for (const sequence of this.#running) {
+    // The rest waits for a place.
+    for (const sequence of this.#running.slice(0, this.#limits.sequences)) {
       const left = sequence.tokens - sequence.done;
       if (left === 0) {
         us += step.tau3Us;
