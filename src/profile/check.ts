@@ -3,6 +3,7 @@ import { coefficientsOf, totalUs, workOf } from '../core/serving/work.ts';
 import { type SimulatedRequest, simulateEngine } from '../sim/engine.ts';
 import type { TraceRequest } from '../workload/trace.ts';
 import type { Limits } from './cells.ts';
+import type { LoadClock } from './clock.ts';
 import { engineConfig } from './engine-config.ts';
 import { type Lengths, type Probe, promptOf } from './probe.ts';
 import { mean, shuffled } from './statistics.ts';
@@ -69,23 +70,20 @@ export function predictLoad(
 export interface LoadDeps {
   readonly probe: Probe;
   readonly lengths: Lengths;
-  readonly nowMs: () => number;
+  readonly clock: LoadClock;
   readonly random: () => number;
 }
 
 /** Sends a load on time, whatever the answers do. Throws what the probe throws. */
 export async function measureLoad(
-  { probe, lengths, nowMs, random }: LoadDeps,
+  { probe, lengths, clock, random }: LoadDeps,
   requests: readonly TraceRequest[],
 ): Promise<LoadFigures> {
-  const startedMs = nowMs();
+  const startedMs = clock.nowMs();
   const prompts = requests.map(({ promptTokens }) => promptOf(promptTokens, lengths, random));
   const replies = await Promise.all(
     requests.map(async ({ atMs, outputTokens }, index) => {
-      // The clock may stand still meanwhile.
-      for (let leftMs = atMs; leftMs > 0; leftMs = startedMs + atMs - nowMs()) {
-        await new Promise((resolve) => setTimeout(resolve, leftMs));
-      }
+      await clock.until(startedMs + atMs);
       return probe({ prompt: prompts[index]!, outputTokens, salt: `load-${index}-${prompts.length}-${startedMs}` });
     }),
   );

@@ -1,6 +1,7 @@
 import type { TimedReply } from '../bench/client.ts';
 import type { StepParameters } from '../core/serving/fit.ts';
 import type { Limits } from './cells.ts';
+import type { LoadClock } from './clock.ts';
 import type { Send } from './probe.ts';
 
 /** An engine for tests that takes exactly the time its step model says, on a clock of its own. */
@@ -13,6 +14,7 @@ export class ModelEngine {
   readonly #cache = new Map<string, string[]>();
   /** Multiplies the time of a step: a noisy machine. */
   noise: () => number = () => 1;
+  readonly #sleepers: { readonly atMs: number; readonly wake: () => void }[] = [];
   #stepping = false;
 
   constructor(parameters: StepParameters, limits: Limits) {
@@ -35,15 +37,34 @@ export class ModelEngine {
     });
   };
 
+  get clock(): LoadClock {
+    const until = (atMs: number) =>
+      new Promise<void>((wake) => {
+        this.#sleepers.push({ atMs, wake });
+        if (!this.#stepping) void this.#steps();
+      });
+    return { nowMs: () => this.nowMs, until };
+  }
+
   async #steps(): Promise<void> {
     this.#stepping = true;
     // Whoever is sent together is in the same step.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.#running.length > 0) {
-      this.#step();
+    while (this.#running.length + this.#sleepers.length > 0) {
+      if (this.#running.length > 0) this.#step();
+      else this.nowMs = Math.max(this.nowMs, Math.min(...this.#sleepers.map(({ atMs }) => atMs)));
+      this.#wake();
       await new Promise((resolve) => setImmediate(resolve));
     }
     this.#stepping = false;
+  }
+
+  #wake(): void {
+    const due = this.#sleepers.filter(({ atMs }) => atMs <= this.nowMs).sort((a, b) => a.atMs - b.atMs);
+    for (const sleeper of due) {
+      this.#sleepers.splice(this.#sleepers.indexOf(sleeper), 1);
+      sleeper.wake();
+    }
   }
 
   #step(): void {

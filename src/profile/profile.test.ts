@@ -5,10 +5,11 @@ import { seededRandom } from '../workload/trace.ts';
 import { cellId, cellsFor, type Limits, type Thoroughness } from './cells.ts';
 import { LIMITS, ModelEngine, TRUTH } from './fixture.ts';
 import { profileHtml } from './html.ts';
+import { isMeasurable, measureTier } from './load-tiers.ts';
 import { probeOf } from './probe.ts';
 import { fitMeasured, type Measurement, measureEngine, profileOf } from './profile.ts';
 import { profileTable } from './table.ts';
-import { simulatedTiers } from './tiers.ts';
+import { ratedThroughput, simulatedTiers } from './tiers.ts';
 
 async function measured(
   engine: ModelEngine,
@@ -136,5 +137,38 @@ describe('simulated tiers', () => {
       expect(after!.tpotMs!.p50).toBeLessThan(before!.tpotMs!.p50);
       expect(after!.ttftMs!.p95).toBeLessThan(before!.ttftMs!.p95);
     }
+  });
+});
+
+describe('tiers by load', () => {
+  const shape = { promptTokens: 100, outputTokens: 10 };
+  const deps = (engine: ModelEngine, stop = new AbortController()) => ({
+    probe: probeOf(engine.send, engine.clock.nowMs),
+    lengths: { fixedTokens: 0, tokensPerWord: 1 },
+    clock: engine.clock,
+    random: seededRandom(5),
+    stop: stop.signal,
+  });
+  const [tier] = simulatedTiers(TRUTH, LIMITS, [2], seededRandom(1));
+
+  it('are what the engine does under that load', async () => {
+    const measuredTier = await measureTier(deps(new ModelEngine(TRUTH, LIMITS)), tier!, shape, 300_000);
+    expect(measuredTier).toMatchObject({ coefficient: 2, batch: 4, found: 'measured' });
+    expect(measuredTier!.ratedTokensPerS! / ratedThroughput(TRUTH, LIMITS, shape, 4)).toBeCloseTo(1, 1);
+    // Alone it would take 20 + 2 × 3 + 100 × 12 ms and a little: half the load adds some waiting.
+    expect(measuredTier!.ttftMs!.p50).toBeGreaterThan(1_220);
+    expect(measuredTier!.ttftMs!.p95).toBeLessThan(12_000);
+  });
+
+  it('need enough requests in the time', () => {
+    expect(isMeasurable({ ...tier!, ratedTokensPerS: 1_000 }, shape, 60_000)).toBe(true);
+    expect(isMeasurable({ ...tier!, ratedTokensPerS: 20 }, shape, 60_000)).toBe(false);
+    expect(isMeasurable({ ...tier!, ratedTokensPerS: null }, shape, 60_000)).toBe(false);
+  });
+
+  it('end when they are stopped', async () => {
+    const stop = new AbortController();
+    stop.abort();
+    expect(await measureTier(deps(new ModelEngine(TRUTH, LIMITS), stop), tier!, shape, 300_000)).toBeNull();
   });
 });

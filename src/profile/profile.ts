@@ -2,7 +2,7 @@ import type { Profile, SelfCheck, Tier } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
 import { fitStepModel, predictUs, type StepFit } from '../core/serving/fit.ts';
 import { cellsFor, type Limits, type Thoroughness } from './cells.ts';
-import { learnLengths, type Probe } from './probe.ts';
+import { type Lengths, learnLengths, type Probe } from './probe.ts';
 import { type Measured, type MeasuredCell, measureRounds, medianMs, type Progress } from './rounds.ts';
 import { CellRunner, type Sample } from './run-cell.ts';
 import { median } from './statistics.ts';
@@ -23,6 +23,7 @@ export interface MeasureOptions {
 
 export interface Measurement extends Measured {
   readonly selfCheckUs: number | null;
+  readonly lengths: Lengths;
 }
 
 const HALF_WIDTH_MAX: Record<Thoroughness, number> = { quick: 0.25, normal: 0.03, thorough: 0.02 };
@@ -63,7 +64,7 @@ export async function measureEngine(options: MeasureOptions): Promise<Measuremen
     stop,
     onProgress: options.onProgress,
   });
-  return { ...measured, selfCheckUs: checks.length === 0 ? null : median(checks) };
+  return { ...measured, lengths, selfCheckUs: checks.length === 0 ? null : median(checks) };
 }
 
 /** Cells of a kind without which the step model has no answer. */

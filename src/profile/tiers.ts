@@ -49,7 +49,7 @@ export function simulatedTiers(
     const perWindow = requestsPerS * (WINDOW_MS / 1000);
     const windows = Math.min(WINDOWS_MAX, Math.ceil(LOAD_REQUESTS_MIN / perWindow));
     const result = Array.from({ length: windows }, () => {
-      const requests = poissonArrivals(requestsPerS, random).map((atMs) => ({ atMs, ...shape }));
+      const requests = poissonArrivals(requestsPerS, WINDOW_MS, random).map((atMs) => ({ atMs, ...shape }));
       return simulateEngine(engineConfig(parameters, limits, batch), requests).requests;
     }).flat();
     return {
@@ -63,11 +63,12 @@ export function simulatedTiers(
   });
 }
 
-function poissonArrivals(requestsPerS: number, random: () => number): number[] {
+/** Times in ms within the span. */
+export function poissonArrivals(requestsPerS: number, spanMs: number, random: () => number): number[] {
   const times: number[] = [];
   for (let atMs = 0; ; ) {
     atMs += (-Math.log(1 - random()) / requestsPerS) * 1000;
-    if (atMs > WINDOW_MS) return times;
+    if (!(atMs <= spanMs)) return times;
     times.push(atMs);
   }
 }

@@ -5,6 +5,7 @@ import { CubitError } from '../../core/errors.ts';
 import type { StepParameters } from '../../core/serving/fit.ts';
 import { timeScaleOf } from '../../engine/llama/self-check.ts';
 import { errorsPct, type LoadCheck, measureLoad, mixedLoad, predictLoad } from '../../profile/check.ts';
+import { clockOf } from '../../profile/clock.ts';
 import { scaledParameters } from '../../profile/engine-config.ts';
 import { learnLengths, probeOf } from '../../profile/probe.ts';
 import { median } from '../../profile/statistics.ts';
@@ -50,7 +51,7 @@ export async function runCheck(program: Command, flags: CheckFlags): Promise<voi
       }
       const predicted = predictLoad(parameters, target.limits, requests);
       if (!json) console.log(`load ${load}: ${requests.length} requests, times × ${timeScale.toFixed(2)}`);
-      const measured = await measureLoad({ probe, lengths, nowMs, random }, requests);
+      const measured = await measureLoad({ probe, lengths, clock: clockOf(nowMs), random }, requests);
       const errorPct = errorsPct(predicted, measured);
       checks.push({ load, requests: requests.length, timeScale, predicted, measured, errorPct });
     }

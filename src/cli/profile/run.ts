@@ -1,15 +1,17 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import type { Profile } from '../../catalog/schema.ts';
+import type { Profile, Tier } from '../../catalog/schema.ts';
 import { SELF_CHECK } from '../../engine/llama/self-check.ts';
 import { cellId, type Thoroughness } from '../../profile/cells.ts';
+import { clockOf } from '../../profile/clock.ts';
 import { profileHtml } from '../../profile/html.ts';
+import { isMeasurable, type LoadTierDeps, measureTier } from '../../profile/load-tiers.ts';
 import { probeOf } from '../../profile/probe.ts';
 import { fitMeasured, type Measurement, measureEngine, profileOf } from '../../profile/profile.ts';
 import type { Progress } from '../../profile/rounds.ts';
 import { profileTable } from '../../profile/table.ts';
-import { simulatedTiers } from '../../profile/tiers.ts';
+import { type RatedShape, ratedShape, simulatedTiers } from '../../profile/tiers.ts';
 import { seededRandom } from '../../workload/trace.ts';
 import { bar, liveScreen } from '../demo/screen.ts';
 import type { ProfileFlags } from '../profile.ts';
@@ -43,7 +45,12 @@ export async function runProfile(program: Command, flags: ProfileFlags): Promise
       onProgress: (progress) => screen?.(progress),
     });
     const fit = fitMeasured(measured.cells);
-    const tiers = simulatedTiers(fit, target.limits, coefficients, seededRandom(seed));
+    const simulated = simulatedTiers(fit, target.limits, coefficients, seededRandom(seed));
+    const loads = { probe, lengths: measured.lengths, clock: clockOf(target.nowMs), random: seededRandom(seed) };
+    const tiers =
+      how === 'thorough'
+        ? await tiersByLoad({ ...loads, stop: stop.signal }, simulated, ratedShape(target.limits.contextTokens))
+        : simulated;
     const templateId = template?.id ?? 'profile';
     const profile = profileOf(
       {
@@ -68,6 +75,18 @@ export async function runProfile(program: Command, flags: ProfileFlags): Promise
     stop.dispose();
     await target.close();
   }
+}
+
+const TIER_MS = 60_000;
+
+/** Tiers that a minute of load shows are measured; the others stay as they were simulated. */
+async function tiersByLoad(deps: LoadTierDeps, tiers: readonly Tier[], shape: RatedShape): Promise<Tier[]> {
+  const found: Tier[] = [];
+  for (const tier of tiers) {
+    const measurable = !deps.stop.aborted && isMeasurable(tier, shape, TIER_MS);
+    found.push((measurable ? await measureTier(deps, tier, shape, TIER_MS) : null) ?? tier);
+  }
+  return found;
 }
 
 function report(
