@@ -80,8 +80,8 @@ interface Decode {
 
 function decodes(cells: Cells): Decode[] {
   return cells.flatMap(({ cell, fittedItlMs, itlMs }) => {
-    if (itlMs === null || fittedItlMs === null || cell.kind === 'mixed') return [];
-    const at = cell.kind === 'batch' ? cell : { batch: 1, contextTokens: cell.promptTokens };
+    if (itlMs === null || fittedItlMs === null) return [];
+    const at = cell.kind === 'first' ? { batch: 1, contextTokens: cell.promptTokens } : cell;
     return [{ batch: at.batch, contextTokens: at.contextTokens, itlMs, fittedMs: fittedItlMs }];
   });
 }

@@ -1,6 +1,6 @@
 import type { Profile, SelfCheck, Tier } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
-import { fitStepModel, predictUs, type StepFit } from '../core/serving/fit.ts';
+import { fitStepModel, predictUs, type StepFit, type StepParameters } from '../core/serving/fit.ts';
 import { cellsFor, type Limits, type Thoroughness } from './cells.ts';
 import { type Lengths, learnLengths, type Probe } from './probe.ts';
 import { type Measured, type MeasuredCell, measureRounds, medianMs, type Progress } from './rounds.ts';
@@ -69,9 +69,14 @@ export async function measureEngine(options: MeasureOptions): Promise<Measuremen
 
 /** Cells of a kind without which the step model has no answer. */
 const FIRST_CELLS_MIN = 2;
+/** So little that it decides only what the measurement leaves open. */
+const PRIOR_ROWS = 0.01;
 
-/** Fits the step model to what was measured. Throws `engine_failed` where that is too little. */
-export function fitMeasured(cells: readonly MeasuredCell[]): StepFit {
+/**
+ * Fits the step model to what was measured; `prior` steadies it where that is coarse. Throws `engine_failed` where it is
+ * too little.
+ */
+export function fitMeasured(cells: readonly MeasuredCell[], prior?: StepParameters): StepFit {
   const lengths = cells.filter(({ cell }) => cell.kind === 'first').length;
   const decodes = cells.filter(({ samples }) => samples.some(({ metric }) => metric === 'itl')).length;
   if (lengths < FIRST_CELLS_MIN || decodes === 0) {
@@ -80,7 +85,8 @@ export function fitMeasured(cells: readonly MeasuredCell[]): StepFit {
       `Too little was measured for a profile: ${cells.length} cells, ${lengths} prompt lengths. Let it run longer.`,
     );
   }
-  return fitStepModel(cells.flatMap(({ samples }) => samples.map(({ observation }) => observation)));
+  const observations = cells.flatMap(({ samples }) => samples.map(({ observation }) => observation));
+  return fitStepModel(observations, prior === undefined ? {} : { prior: { ...prior, rows: PRIOR_ROWS } });
 }
 
 export interface ProfileParts {

@@ -44,7 +44,7 @@ export async function runProfile(program: Command, flags: ProfileFlags): Promise
       stop: stop.signal,
       onProgress: (progress) => screen?.(progress),
     });
-    const fit = fitMeasured(measured.cells);
+    const fit = fitMeasured(measured.cells, how === 'quick' ? template?.profile : undefined);
     const simulated = simulatedTiers(fit, target.limits, coefficients, seededRandom(seed));
     const loads = { probe, lengths: measured.lengths, clock: clockOf(target.nowMs), random: seededRandom(seed) };
     const tiers =
