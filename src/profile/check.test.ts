@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { coefficientsOf, totalUs, workOf } from '../core/serving/work.ts';
-import { parseAzureTrace, seededRandom } from '../workload/trace.ts';
+import { parseAzureTrace } from '../workload/azure.ts';
+import { seededRandom } from '../workload/random.ts';
 import { errorsPct, measureLoad, mixedLoad, predictLoad } from './check.ts';
 import { LIMITS, ModelEngine, TRUTH } from './fixture.ts';
 import { learnLengths, probeOf } from './probe.ts';
 
 const sample = new URL('../workload/samples/azure-code-2023.csv', import.meta.url);
-const trace = parseAzureTrace(readFileSync(sample, 'utf8'));
+const trace = parseAzureTrace(readFileSync(sample, 'utf8')).requests;
 const loadOf = (load: number, seed = 1) =>
   mixedLoad(trace, TRUTH, LIMITS, { load, spanMs: 120_000, random: seededRandom(seed) });
 

@@ -1,7 +1,8 @@
 import type { Tier } from '../catalog/schema.ts';
+import { arrivalsWithin } from '../workload/arrivals.ts';
 import type { LoadClock } from './clock.ts';
 import { type Lengths, type Probe, promptOf } from './probe.ts';
-import { latency, poissonArrivals, type RatedShape } from './tiers.ts';
+import { latency, type RatedShape } from './tiers.ts';
 
 export interface LoadTierDeps {
   readonly probe: Probe;
@@ -32,8 +33,10 @@ export async function measureTier(
   spanMs: number,
 ): Promise<Tier | null> {
   const ratedTokensPerS = await closedLoop(deps, batch, shape, spanMs);
-  const requestsPerS = ratedTokensPerS / coefficient / (shape.promptTokens + shape.outputTokens);
-  const replies = await openLoop(deps, batch, shape, poissonArrivals(requestsPerS, spanMs, deps.random));
+  const ratePerS = ratedTokensPerS / coefficient / (shape.promptTokens + shape.outputTokens);
+  if (ratePerS === 0) return null;
+  const arrivals = arrivalsWithin({ kind: 'poisson', ratePerS }, spanMs, deps.random);
+  const replies = await openLoop(deps, batch, shape, arrivals);
   if (deps.stop.aborted) return null;
   return {
     coefficient,

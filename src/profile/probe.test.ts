@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { TimedReply } from '../bench/client.ts';
-import { seededRandom } from '../workload/trace.ts';
+import { seededRandom } from '../workload/random.ts';
 import { replyOf } from './fixture.ts';
 import { learnLengths, probeOf, promptOf, type Send } from './probe.ts';
 
@@ -14,6 +14,7 @@ describe('a probe', () => {
   it.each<[string, Partial<TimedReply>, string]>([
     ['no usage', { usage: 'missing', promptTokens: 0 }, 'carry no usage'],
     ['too few or too many output tokens', { usage: 'wrong' }, 'counts fewer output tokens'],
+    ['whole answers', { streamed: false }, 'whole answers'],
     ['no prompt tokens', { promptTokens: 0 }, 'counts no prompt tokens'],
     ['half a token', { promptTokens: 3.5 }, 'prompt_tokens 3.5'],
     ['negative cached tokens', { cachedTokens: -1 }, 'cached_tokens -1'],

@@ -1,6 +1,6 @@
 import type { ChatCall, TimedReply } from '../bench/client.ts';
 import { CubitError } from '../core/errors.ts';
-import { textOfTokens } from '../workload/trace.ts';
+import { textOfTokens } from '../workload/text.ts';
 
 /** One request to the engine that is profiled. */
 export interface ProbeRequest {
@@ -87,7 +87,8 @@ function refused({ error, status }: TimedReply): CubitError {
 }
 
 /** Refuses a reply without text, and one whose usage cannot be true. */
-function checkReply({ cachedTokens, promptTokens, ttftMs, usage }: TimedReply): void {
+function checkReply({ cachedTokens, promptTokens, streamed, ttftMs, usage }: TimedReply): void {
+  if (!streamed) throw unmeasurable('it sends whole answers though a stream was asked for');
   if (ttftMs === null) throw unmeasurable(`it sent no text in ${TRIES_MAX} tries, so nothing can be timed`);
   if (usage === 'missing') {
     throw unmeasurable('its streams carry no usage (stream_options.include_usage), so lengths are not known');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Profile } from '../catalog/schema.ts';
 import { predictUs } from '../core/serving/fit.ts';
-import { seededRandom } from '../workload/trace.ts';
+import { seededRandom } from '../workload/random.ts';
 import { cellId, cellsFor, type Limits, type Thoroughness } from './cells.ts';
 import { LIMITS, ModelEngine, TRUTH } from './fixture.ts';
 import { profileHtml } from './html.ts';

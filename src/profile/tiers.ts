@@ -1,6 +1,7 @@
 import type { Tier } from '../catalog/schema.ts';
 import type { StepParameters } from '../core/serving/fit.ts';
 import { simulateEngine } from '../sim/engine.ts';
+import { arrivalsWithin } from '../workload/arrivals.ts';
 import type { Limits } from './cells.ts';
 import { engineConfig } from './engine-config.ts';
 import { quantile } from './statistics.ts';
@@ -45,11 +46,14 @@ export function simulatedTiers(
   return coefficients.map((coefficient) => {
     const batch = Math.max(1, Math.round(largest / coefficient));
     const ratedTokensPerS = ratedThroughput(parameters, limits, shape, batch);
-    const requestsPerS = ratedTokensPerS / coefficient / (shape.promptTokens + shape.outputTokens);
-    const perWindow = requestsPerS * (WINDOW_MS / 1000);
+    const ratePerS = ratedTokensPerS / coefficient / (shape.promptTokens + shape.outputTokens);
+    const perWindow = ratePerS * (WINDOW_MS / 1000);
     const windows = Math.min(WINDOWS_MAX, Math.ceil(LOAD_REQUESTS_MIN / perWindow));
     const result = Array.from({ length: windows }, () => {
-      const requests = poissonArrivals(requestsPerS, WINDOW_MS, random).map((atMs) => ({ atMs, ...shape }));
+      const requests = arrivalsWithin({ kind: 'poisson', ratePerS }, WINDOW_MS, random).map((atMs) => ({
+        atMs,
+        ...shape,
+      }));
       return simulateEngine(engineConfig(parameters, limits, batch), requests).requests;
     }).flat();
     return {
@@ -61,16 +65,6 @@ export function simulatedTiers(
       found: 'simulated',
     };
   });
-}
-
-/** Times in ms within the span. */
-export function poissonArrivals(requestsPerS: number, spanMs: number, random: () => number): number[] {
-  const times: number[] = [];
-  for (let atMs = 0; ; ) {
-    atMs += (-Math.log(1 - random()) / requestsPerS) * 1000;
-    if (!(atMs <= spanMs)) return times;
-    times.push(atMs);
-  }
 }
 
 /** Tokens per second, input and output, of a queue that is never empty. */

@@ -1,6 +1,7 @@
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { seededRandom, textOfTokens } from '../../src/workload/trace.ts';
+import { seededRandom } from '../../src/workload/random.ts';
+import { textOfTokens } from '../../src/workload/text.ts';
 import { childrenOf, type Running, startUp, temporaryFolder, until } from './process.ts';
 
 const REQUESTS = 500;

@@ -63,8 +63,12 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** Runs the CLI to its end. */
-export function runCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CliResult> {
+/** Runs the CLI to its end. `onStderr` may send it a signal when it has said something. */
+export function runCli(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  onStderr: (text: string, child: ChildProcess) => void = () => undefined,
+): Promise<CliResult> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [cli, ...args], {
       env: { ...process.env, ...env },
@@ -77,6 +81,7 @@ export function runCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Pr
     });
     child.stderr.on('data', (chunk: Buffer) => {
       stderr += chunk.toString();
+      onStderr(stderr, child);
     });
     child.on('close', (code) => resolve({ code: code ?? -1, stdout, stderr }));
   });

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { coefficientsOf, type StepModel, totalUs, workOf } from '../../core/serving/work.ts';
-import { parseAzureTrace, seededRandom, type TraceRequest } from '../../workload/trace.ts';
+import { parseAzureTrace } from '../../workload/azure.ts';
+import { seededRandom } from '../../workload/random.ts';
+import type { TraceRequest } from '../../workload/trace.ts';
 
 /** What the demo sends: requests of the Azure sample, made small enough for the machine's CPU and one unit. */
 export interface Plan {
@@ -31,7 +33,7 @@ export function planFrom(
   const csv = readFileSync(new URL('../../workload/samples/azure-code-2023.csv', import.meta.url), 'utf8');
   const coefficients = coefficientsOf(profile.step, profile.prefillFixedUs, batch);
   const random = seededRandom(options.seed);
-  const pool = parseAzureTrace(csv);
+  const pool = [...parseAzureTrace(csv).requests];
   const traceMs = pool.at(-1)?.atMs ?? 1;
   const chosen: TraceRequest[] = [];
   let offeredUs = 0;

@@ -2,7 +2,7 @@ import type { GatewayStats } from '../../gateway/gateway.ts';
 import type { LedgerReport } from '../../store/ledger.ts';
 import type { Client } from '../client.ts';
 import { grid } from '../render.ts';
-import { quantile } from './screen.ts';
+import { quantile } from '../screen.ts';
 import type { Sent } from './traffic.ts';
 
 export interface Summary {

@@ -1,8 +1,9 @@
 import { type TimedReply, timedChat } from '../../bench/client.ts';
 import type { Cubit } from '../../main.ts';
-import { seededRandom, textOfTokens } from '../../workload/trace.ts';
+import { seededRandom } from '../../workload/random.ts';
+import { textOfTokens } from '../../workload/text.ts';
+import { bar, liveScreen, quantile } from '../screen.ts';
 import type { Plan } from './plan.ts';
-import { bar, liveScreen, quantile } from './screen.ts';
 
 export interface Sent {
   readonly replies: readonly TimedReply[];

@@ -9,7 +9,8 @@ import { clockOf } from '../../profile/clock.ts';
 import { scaledParameters } from '../../profile/engine-config.ts';
 import { learnLengths, probeOf } from '../../profile/probe.ts';
 import { median } from '../../profile/statistics.ts';
-import { parseAzureTrace, seededRandom } from '../../workload/trace.ts';
+import { parseAzureTrace } from '../../workload/azure.ts';
+import { seededRandom } from '../../workload/random.ts';
 import type { ProfileFlags } from '../profile.ts';
 import { grid } from '../render.ts';
 import { listFlag, numberFlag, type Opened, openTarget } from './flags.ts';
@@ -37,7 +38,7 @@ export async function runCheck(program: Command, flags: CheckFlags): Promise<voi
   const { target } = opened;
   try {
     const profile = profileToCheck(flags, opened);
-    const trace = parseAzureTrace(readFileSync(SAMPLE, 'utf8'));
+    const trace = parseAzureTrace(readFileSync(SAMPLE, 'utf8')).requests;
     const nowMs = flags.ownTime ? target.nowMs : () => performance.now();
     const probe = probeOf(target.send, nowMs);
     const lengths = await learnLengths(probe, random);

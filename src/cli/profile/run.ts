@@ -12,9 +12,9 @@ import { fitMeasured, type Measurement, measureEngine, profileOf } from '../../p
 import type { Progress } from '../../profile/rounds.ts';
 import { profileTable } from '../../profile/table.ts';
 import { type RatedShape, ratedShape, simulatedTiers } from '../../profile/tiers.ts';
-import { seededRandom } from '../../workload/trace.ts';
-import { bar, liveScreen } from '../demo/screen.ts';
+import { seededRandom } from '../../workload/random.ts';
 import type { ProfileFlags } from '../profile.ts';
+import { bar, liveScreen } from '../screen.ts';
 import { listFlag, numberFlag, openTarget } from './flags.ts';
 
 const MINUTES: Record<Thoroughness, number> = { quick: 1, normal: 4, thorough: 10 };

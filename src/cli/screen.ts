@@ -1,8 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 
 /** A few lines that redraw in place on a terminal; elsewhere one line every `quietMs`. */
-export function liveScreen(quietMs: number) {
-  const out = process.stdout;
+export function liveScreen(quietMs: number, out: NodeJS.WriteStream = process.stdout) {
   let lines = 0;
   let printedAt = Number.NEGATIVE_INFINITY;
   return {
