@@ -16,7 +16,7 @@ export function architectureFaults(architecture: Architecture): Found[] {
 }
 
 function attentionFaults({ attention, layers }: Architecture): Found[] {
-  const { heads, kind, kvHeads, linear, mla, slidingWindow } = attention;
+  const { heads, kind, kvHeads, linear, mla, skippedLayers, slidingWindow } = attention;
   const found: Found[] = [];
   const kinds = kvHeads === heads ? ['mha', 'mla'] : kvHeads === 1 ? ['mqa'] : ['gqa'];
   if (!kinds.includes(kind)) {
@@ -24,8 +24,8 @@ function attentionFaults({ attention, layers }: Architecture): Found[] {
   }
   if (heads % kvHeads !== 0) found.push(['attention.kvHeads', `must divide the ${heads} heads`]);
   if ((kind === 'mla') !== (mla !== undefined)) found.push(['attention.mla', 'goes with kind mla and only with it']);
-  if ((slidingWindow?.layers ?? 0) + (linear?.layers ?? 0) > layers) {
-    found.push(['attention', `has more windowed and linear layers than the model's ${layers}`]);
+  if ((slidingWindow?.layers ?? 0) + (linear?.layers ?? 0) + (skippedLayers ?? 0) > layers) {
+    found.push(['attention', `has more windowed, linear and skipped layers than the model's ${layers}`]);
   }
   return found;
 }
@@ -33,8 +33,9 @@ function attentionFaults({ attention, layers }: Architecture): Found[] {
 function feedForwardFaults({ feedForward, layers }: Architecture): Found[] {
   const { experts, intermediateSize } = feedForward;
   const found: Found[] = [];
-  const dense = layers - (experts?.layers ?? 0);
-  if (dense < 0) found.push(['feedForward.experts.layers', `is more than the model's ${layers} layers`]);
+  const dense = layers - (experts?.layers ?? 0) - (feedForward.skippedLayers ?? 0);
+  if (dense < 0)
+    found.push(['feedForward.experts.layers', `with skipped layers, is more than the model's ${layers} layers`]);
   if (dense > 0 !== (intermediateSize !== null)) {
     found.push([
       'feedForward.intermediateSize',

@@ -286,7 +286,7 @@ describe('cross-checks', () => {
       modelsWith({
         architecture: { ...architecture, attention: { ...attention, slidingWindow: { tokens: 8, layers: 5 } } },
       }),
-      /attention: has more windowed and linear layers than the model's 4/,
+      /attention: has more windowed, linear and skipped layers than the model's 4/,
     ],
   ])('%s', async (_name, files, expected) => {
     expect(await faultsOf({ ...base, ...files })).toContainEqual(expect.stringMatching(expected));

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { parametersOf } from '../core/serving/performance/parameters.ts';
 import { loadCatalog } from './load.ts';
-import { parametersOf } from './parameters.ts';
 
 // The totals in the catalogue are what publishers state; here they are recomputed from the published shapes. There are
 // no exceptions: what the recount leaves out (norms, biases, attention sinks, vision towers) stays under 1.5 % of each.

@@ -32,6 +32,8 @@ export const Architecture = z.strictObject({
     kvHeads: count,
     /** Of a query and a key; with `mla` the part that is not rotated. */
     headDimension: count,
+    /** Layers of the model without attention of any kind. */
+    skippedLayers: count.optional(),
     /** A gate on the output doubles the query projection. */
     outputGate: z.boolean().optional(),
     /** Tokens a windowed layer sees, and how many layers are windowed. */
@@ -40,7 +42,7 @@ export const Architecture = z.strictObject({
     mla: z
       .strictObject({ kvLoraRank: count, qLoraRank: count.nullable(), ropeDimension: count, valueDimension: count })
       .optional(),
-    /** Layers with linear (recurrent, gated delta rule) attention: a state of fixed size, no growing KV cache. */
+    /** Layers with linear (recurrent: gated delta rule, Mamba-2) attention: a state of fixed size, no growing KV cache. */
     linear: z
       .strictObject({
         layers: count,
@@ -59,6 +61,8 @@ export const Architecture = z.strictObject({
     gated: z.boolean(),
     /** Intermediate size of dense layers; null when every layer is a mixture of experts. */
     intermediateSize: count.nullable(),
+    /** Layers of the model without a feed-forward. */
+    skippedLayers: count.optional(),
     experts: z
       .strictObject({
         count,
@@ -67,6 +71,10 @@ export const Architecture = z.strictObject({
         intermediateSize: count,
         /** Layers that are a mixture of experts. */
         layers: count,
+        /** Width that routed experts work on, where the hidden state is compressed for them. */
+        latentSize: count.optional(),
+        /** Of all shared experts together, where it is not `shared` times that of a routed one. */
+        sharedIntermediateSize: count.optional(),
       })
       .optional(),
   }),
@@ -114,12 +122,17 @@ export const MachineType = z.strictObject({
   name: z.string().min(1),
   /** null = any CPU. */
   accelerator: z.string().nullable(),
+  /** What kernels are tuned for; null without an accelerator. */
+  generation: z.enum(['ampere', 'ada', 'hopper', 'blackwell', 'cdna3', 'cdna4', 'other']).nullable().default(null),
   acceleratorCount: z.int().nonnegative(),
   /** This and the next three: of one accelerator (without one, of the machine); null = not known before measured. */
   memoryBytes: count.nullable(),
   bandwidthBytesPerS: count.nullable(),
   /** Dense, bf16. */
   flopsPerS: count.nullable(),
+  /** Dense, 8 and 4 bits; null = no such tensor cores. */
+  flopsFp8PerS: z.number().positive().nullable().default(null),
+  flopsFp4PerS: z.number().positive().nullable().default(null),
   /** One way, out of one accelerator to the others of the machine. */
   linkBytesPerS: count.nullable(),
   sources: z.array(z.string().min(1)).min(1),
@@ -175,6 +188,11 @@ export const Template = z.strictObject({
     sequences: count,
     threads: z.int().nonnegative().default(0),
     structuredOutput: z.boolean().default(false),
+    /**
+     * Tokens that the model's chat template adds to a prompt once (a start token, a default system message, the header of
+     * the answer), beside those around each message. Learned when absent.
+     */
+    chatTemplateTokens: z.int().nonnegative().optional(),
     /** Mean bits of a stored weight, and of a KV cache element; 16 unless said. */
     weightBits: z.number().positive().optional(),
     kvBits: z.number().positive().optional(),

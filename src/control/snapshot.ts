@@ -157,6 +157,7 @@ function servedModelOf(
     modelId: row.model_id,
     trafficPercent: row.traffic_percent,
     contextTokens: contextTokensOf(model, template),
+    chatTemplateTokens: template.engine.chatTemplateTokens,
     capabilities: {
       ...model.capabilities,
       structuredOutput: model.capabilities.structuredOutput && template.engine.structuredOutput,

@@ -1,5 +1,5 @@
 import type { Estimate } from '../core/serving/admission.ts';
-import type { OutputLengths } from '../core/serving/lengths.ts';
+import type { OutputLengths } from '../core/serving/output-lengths.ts';
 import { type TokenCounts, type Work, type WorkCoefficients, workOf } from '../core/serving/work.ts';
 import type { InferenceKind } from '../engine/port.ts';
 import { measure, type PromptMeasure } from './messages.ts';
@@ -13,13 +13,19 @@ export interface Estimated extends Estimate {
   readonly outputTokensMax: number;
 }
 
+/** Whose answers foretell how long this one will be. */
+interface Caller {
+  readonly endpointId: string;
+  readonly keyId: string;
+}
+
 /** Step 4: what the request will likely cost. Nothing of the prompt is counted as cached: admission comes before routing. */
 export function estimate(
   kind: InferenceKind,
   checked: Checked,
   served: ServedModel,
   lengths: OutputLengths,
-  lengthKey: string,
+  caller: Caller,
 ): Estimated {
   const { contextTokens, coefficients } = served.snapshot;
   const prompt = measure(kind, checked.body);
@@ -28,7 +34,8 @@ export function estimate(
   const promptTokens = Math.min(wanted, contextTokens * sequences);
   const roomEach = Math.max(1, contextTokens - Math.floor(promptTokens / sequences));
   const maxEach = kind === 'embedding' ? 0 : Math.min(checked.maxTokens ?? roomEach, roomEach);
-  const outputTokens = kind === 'embedding' ? 0 : lengths.estimate(lengthKey, maxEach) * sequences;
+  const outputTokens =
+    kind === 'embedding' ? 0 : lengths.estimate(caller.endpointId, caller.keyId, maxEach) * sequences;
   const tokens = { promptTokens, cachedTokens: 0, outputTokens };
   return {
     prompt,

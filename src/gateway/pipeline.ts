@@ -22,7 +22,6 @@ import { streamReply } from './stream.ts';
 export async function serve(state: State, exchange: Exchange): Promise<void> {
   const { deps, limits } = state;
   let estimated: Estimated | null = null;
-  let lengthKey = '';
   try {
     refuseWhenDraining(state);
     const key = authenticate(state.snapshot, exchange.req);
@@ -39,8 +38,8 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
     const { capabilities } = served.snapshot;
     const options = { capabilities, extras: served.extras, knownFields: deps.knownFields };
     const checked = check(exchange.kind, request.body, options);
-    lengthKey = `${endpoint.endpointId}/${key.keyId}`;
-    estimated = estimate(exchange.kind, checked, served, state.lengths, lengthKey);
+    const caller = { endpointId: endpoint.endpointId, keyId: key.keyId };
+    estimated = estimate(exchange.kind, checked, served, state.lengths, caller);
     exchange.estimate = estimated;
 
     const { monotonicMs } = deps;
@@ -71,17 +70,17 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
     logError(state, exchange, error);
   } finally {
     accountEarlyEnd(exchange, estimated);
-    settle(state, exchange, estimated, lengthKey);
+    settle(state, exchange, estimated);
   }
 }
 
 /** Step 8: gives the place back, learns, writes the receipt. */
-function settle(state: State, exchange: Exchange, estimated: Estimated | null, lengthKey: string): void {
+function settle(state: State, exchange: Exchange, estimated: Estimated | null): void {
   const { deps } = state;
   if (exchange.served !== null && exchange.reservation !== null && exchange.key !== null) {
     exchange.served.settle(exchange.key.keyId, exchange.reservation, exchange.actual);
   }
-  if (estimated !== null) learn(exchange, estimated, state.lengths, lengthKey);
+  if (estimated !== null) learn(exchange, estimated, state.lengths);
   state.metrics.ended(exchange);
   const receipt = receiptFor(exchange, deps.now());
   if (receipt === null) return;

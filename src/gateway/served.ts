@@ -1,5 +1,5 @@
 import { Admission, type AdmissionLimits, type Estimate, type Reservation } from '../core/serving/admission.ts';
-import { PromptLengths } from '../core/serving/lengths.ts';
+import { PromptLengths } from '../core/serving/prompt-lengths.ts';
 import { DeadlineQueue, type Offer, type Waiting } from '../core/serving/queue.ts';
 import { Router } from '../core/serving/routing.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
@@ -31,7 +31,7 @@ export class ServedModel {
   readonly admission: Admission;
   readonly queue: DeadlineQueue<Waiter>;
   readonly router = new Router();
-  readonly prompts = new PromptLengths();
+  readonly prompts: PromptLengths;
   readonly replicas = new Map<string, Replica>();
   readyReplicas: readonly Replica[] = [];
   /**
@@ -46,6 +46,7 @@ export class ServedModel {
 
   constructor(snapshot: ServedModelSnapshot, deps: GatewayDeps, limits: GatewayLimits) {
     this.snapshot = snapshot;
+    this.prompts = new PromptLengths(snapshot.chatTemplateTokens);
     this.#deps = deps;
     this.admission = new Admission(limitsOf(snapshot, 0), deps.monotonicMs());
     this.queue = new DeadlineQueue(limits.queue);

@@ -1,7 +1,7 @@
 import type { Receipt } from '../core/commerce/metering.ts';
 import type { CubitError, ErrorCode } from '../core/errors.ts';
-import type { OutputLengths } from '../core/serving/lengths.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
+import type { OutputLengths } from '../core/serving/output-lengths.ts';
 import { NO_WORK } from '../core/serving/work.ts';
 import type { Estimated } from './estimate.ts';
 import { workOfAll } from './estimate.ts';
@@ -60,13 +60,15 @@ export function accountEarlyEnd(exchange: Exchange, estimated: Estimated | null)
 }
 
 /** Learns from a whole answer; nothing else says how long answers are. */
-export function learn(exchange: Exchange, estimated: Estimated, lengths: OutputLengths, lengthKey: string): void {
-  if (!exchange.tokensStated || exchange.served === null) return;
+export function learn(exchange: Exchange, estimated: Estimated, lengths: OutputLengths): void {
+  const { endpoint, key, served } = exchange;
+  if (!exchange.tokensStated || endpoint === null || key === null || served === null) return;
   const { promptTokens, outputTokens } = exchange.tokens;
   const { bytes, messages, sequences } = estimated.prompt;
-  exchange.served.prompts.observe(bytes, messages, promptTokens);
+  served.prompts.observe(bytes, messages, promptTokens);
   if (exchange.outcome !== 'completed' || exchange.kind === 'embedding') return;
-  lengths.observe(lengthKey, Math.round(outputTokens / sequences));
+  const maxEach = estimated.outputTokensMax / sequences;
+  lengths.observe(endpoint.endpointId, key.keyId, Math.round(outputTokens / sequences), maxEach);
 }
 
 /** null without a key: nobody to receive it. */

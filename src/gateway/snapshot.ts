@@ -34,6 +34,8 @@ export interface ServedModelSnapshot {
   readonly modelId: string;
   readonly trafficPercent: number;
   readonly contextTokens: number;
+  /** What the model's chat template adds to a prompt once; absent: not known. */
+  readonly chatTemplateTokens?: number | undefined;
   readonly capabilities: ModelCapabilities;
   readonly coefficients: WorkCoefficients;
   /** Sequences a unit decodes together at this tier (B*). */

@@ -1,5 +1,5 @@
 import { CubitError } from '../core/errors.ts';
-import { OutputLengths } from '../core/serving/lengths.ts';
+import { OutputLengths } from '../core/serving/output-lengths.ts';
 import type { GatewayDeps } from './deps.ts';
 import type { Exchange } from './exchange.ts';
 import type { GatewayLimits } from './limits.ts';

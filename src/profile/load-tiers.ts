@@ -24,7 +24,7 @@ export function isMeasurable({ batch, ratedTokensPerS }: Tier, shape: RatedShape
 /**
  * A tier by load on the engine: its throughput with the batch always full, then the latencies of Poisson arrivals at
  * that ÷ k, where whoever finds the batch full waits. `spanMs` each. Throws what the probe throws; null when it was
- * stopped.
+ * stopped or nothing ended in the span.
  */
 export async function measureTier(
   deps: LoadTierDeps,

@@ -1,65 +1,23 @@
-import { CubitError } from '../core/errors.ts';
 import type { StepModel } from '../core/serving/work.ts';
-import { Scheduler, type SchedulerLimits, type StepPlan } from './scheduler.ts';
+import { checkConfig, sequenceOf } from './engine-input.ts';
+import type { EndedSteps, EngineConfig, EngineRequest, EngineResult, SimulatedRequest } from './engine-types.ts';
+import { Scheduler, type StepPlan } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
+
+export type { EndedSteps, EngineConfig, EngineRequest, EngineResult, SimulatedRequest } from './engine-types.ts';
 
 /**
  * One engine of vLLM's kind, step by step: when each request is noticed, scheduled, preempted and answered. Pure and
- * deterministic; what it leaves out is in docs/simulator.md.
+ * deterministic; what it leaves out is in docs/simulator.md. Throws `invalid_request` on a configuration or request that
+ * no engine could run, naming it.
  */
-export interface EngineConfig extends SchedulerLimits {
-  readonly step: StepModel;
-  /** The model of a step with so many tokens (all ranks together), where experts make it bend; instead of `step`. */
-  readonly stepAt?: (tokens: number) => StepModel;
-  /** Paid in the step that carries a request's first chunk. */
-  readonly prefillFixedUs: number;
-  /** Tokens that fit in the KV cache of a rank. */
-  readonly kvTokens: number;
-  /** The step after next is decided when a step ends, so that the accelerator never waits for the decision. */
-  readonly asyncScheduling: boolean;
-  /** Data-parallel copies with a queue and a cache of their own each, that step together; 1 unless said. */
-  readonly ranks?: number;
-}
-
-export interface EngineRequest {
-  readonly atMs: number;
-  readonly promptTokens: number;
-  readonly outputTokens: number;
-  /** Prompt tokens that are found in the cache, where no `blocks` say which. */
-  readonly cachedTokens?: number;
-  /** Hashes of the prompt's blocks of `blockTokens` tokens: non-negative whole numbers, equal for equal prefixes. */
-  readonly blocks?: readonly number[];
-}
-
-/** Times since the request's arrival. */
-export interface SimulatedRequest {
-  /** Until the engine took it from its input: it looks there between steps only. */
-  readonly drainedMs: number;
-  /** Until a step with its first chunk was decided. */
-  readonly queuedMs: number;
-  readonly ttftMs: number;
-  /** (end − first token) ÷ (output tokens − 1); null with one token. */
-  readonly tpotMs: number | null;
-  readonly e2eMs: number;
-  readonly cachedTokens: number;
-}
-
-export interface EngineResult {
-  /** In the order of the input. */
-  readonly requests: readonly SimulatedRequest[];
-  readonly steps: number;
-  readonly preemptions: number;
-  /** Sequences in a step, averaged over the time in which the engine computes. */
-  readonly meanRunning: number;
-  /** Most tokens' worth of KV blocks in use at once, of one rank. */
-  readonly kvTokensMax: number;
-  readonly busyMs: number;
-  readonly endMs: number;
-}
-
-/** Throws `invalid_request` on a configuration or request that no engine could run, naming it. */
-export function simulateEngine(config: EngineConfig, requests: readonly EngineRequest[]): EngineResult {
-  return new Engine(config, requests).run(true);
+export function simulateEngine(
+  config: EngineConfig,
+  requests: readonly EngineRequest[],
+  /** Told of every step that ends, in order of time. */
+  onSteps?: (ended: EndedSteps) => void,
+): EngineResult {
+  return new Engine(config, requests, onSteps).run(true);
 }
 
 /** The same, every step on its own: what the closed form of decode-only stretches is held to. */
@@ -69,7 +27,7 @@ export function simulateEngineStepwise(config: EngineConfig, requests: readonly 
 
 interface InFlight {
   readonly plans: readonly (StepPlan | null)[];
-  readonly endMs: number;
+  readonly ended: EndedSteps;
 }
 
 class Engine {
@@ -83,13 +41,13 @@ class Engine {
   #steps = 0;
   #busyMs = 0;
   #runningMs = 0;
-  #modelTokens = -1;
-  #model: StepModel;
+  readonly #models = new Map<number, StepModel>();
+  readonly #onSteps: ((ended: EndedSteps) => void) | undefined;
 
-  constructor(config: EngineConfig, requests: readonly EngineRequest[]) {
+  constructor(config: EngineConfig, requests: readonly EngineRequest[], onSteps?: (ended: EndedSteps) => void) {
     checkConfig(config);
     this.#config = config;
-    this.#model = config.step;
+    this.#onSteps = onSteps;
     this.#ranks = Array.from({ length: config.ranks ?? 1 }, () => new Scheduler(config));
     this.#sequences = requests.map((request, index) => sequenceOf(config, request, index));
     this.#arrivals = this.#sequences.toSorted((a, b) => a.atMs - b.atMs || a.index - b.index);
@@ -120,23 +78,47 @@ class Engine {
   #decide(): boolean {
     const plans = this.#ranks.map((rank) => rank.plan(this.#nowMs));
     let tokens = 0;
+    let rankTokens = 0;
     let sequences = 0;
     for (const plan of plans) {
-      tokens += plan === null ? 0 : plan.prefillTokens + plan.decodes;
-      sequences += plan?.sequences ?? 0;
+      if (plan === null) continue;
+      const own = plan.prefillTokens + plan.decodes;
+      tokens += own;
+      rankTokens = Math.max(rankTokens, own);
+      sequences += plan.sequences;
     }
     if (sequences === 0) return false;
-    const model = this.#modelAt(tokens);
+    const model = this.#modelAt(tokens, rankTokens);
     // Ranks step together: the slowest sets the pace.
-    const stepMs = Math.max(...plans.map((plan) => (plan === null ? 0 : this.#stepUs(model, plan) / 1000)));
-    this.#book(1, stepMs, sequences);
-    this.#inFlight.push({ plans, endMs: this.#freeAtMs() + stepMs });
+    let pace: StepPlan | null = null;
+    let stepUs = 0;
+    for (const plan of plans) {
+      const us = plan === null ? 0 : this.#stepUs(model, plan);
+      if (us <= stepUs) continue;
+      stepUs = us;
+      pace = plan;
+    }
+    const { attendedPairs, contextTokens, decodes, prefillTokens } = pace as StepPlan;
+    this.#book(1, stepUs / 1000, sequences);
+    this.#inFlight.push({
+      plans,
+      ended: {
+        endMs: this.#freeAtMs() + stepUs / 1000,
+        steps: 1,
+        tokens,
+        rankTokens,
+        mixed: prefillTokens > 0,
+        attendedPairs,
+        decodes,
+        contextTokens,
+      },
+    });
     return true;
   }
 
   /** When the accelerator will have done all that is decided. */
   #freeAtMs(): number {
-    return this.#inFlight.at(-1)?.endMs ?? this.#nowMs;
+    return this.#inFlight.at(-1)?.ended.endMs ?? this.#nowMs;
   }
 
   #book(steps: number, ms: number, sequences: number): void {
@@ -145,12 +127,16 @@ class Engine {
     this.#runningMs += ms * sequences;
   }
 
-  #modelAt(tokens: number): StepModel {
-    if (this.#config.stepAt !== undefined && tokens !== this.#modelTokens) {
-      this.#model = this.#config.stepAt(tokens);
-      this.#modelTokens = tokens;
+  #modelAt(tokens: number, rankTokens: number): StepModel {
+    const { ranks = 1, step, stepAt, stepTokensMax } = this.#config;
+    if (stepAt === undefined) return step;
+    const key = tokens * (stepTokensMax + 1) + (ranks > 1 ? rankTokens : 0);
+    let model = this.#models.get(key);
+    if (model === undefined) {
+      model = stepAt(tokens, rankTokens);
+      this.#models.set(key, model);
     }
-    return this.#model;
+    return model;
   }
 
   #stepUs(model: StepModel, plan: StepPlan): number {
@@ -175,29 +161,44 @@ class Engine {
     const stepsMax = rank.decodeStepsMax();
     if (stepsMax < 2) return false;
     const count = rank.running.length;
-    const model = this.#modelAt(count);
-    const firstMs = (model.tau0Us + model.tau3Us * count + model.tau4Us * rank.contextTokens()) / 1000;
+    const model = this.#modelAt(count, count);
+    const contextTokens = rank.contextTokens();
+    const firstMs = (model.tau0Us + model.tau3Us * count + model.tau4Us * contextTokens) / 1000;
     const growthMs = (model.tau4Us * count) / 1000;
     const elapsedMs = (steps: number) => steps * firstMs + (growthMs * steps * (steps - 1)) / 2;
     const startMs = this.#freeAtMs();
     const untilMs = this.#arrivals[this.#arrived]?.atMs ?? Number.POSITIVE_INFINITY;
-    // Step j is decided at the end of step j − 1, or of j − 2 with async scheduling: when `whole` more steps have ended.
-    const whole = stepsWithin(untilMs - startMs, firstMs, growthMs, stepsMax, elapsedMs);
-    const steps = Math.min(stepsMax, whole + (this.#config.asyncScheduling ? 2 : 1));
+    // Step j is decided at the end of step j − 1, or of j − 2 with async scheduling: when `ending` more steps have ended.
+    const ending = stepsWithin(untilMs - startMs, firstMs, growthMs, stepsMax, elapsedMs);
+    const steps = Math.min(stepsMax, ending + (this.#config.asyncScheduling ? 2 : 1));
     if (steps < 2) return false;
-    for (const flying of this.#inFlight) rank.complete(flying.plans[0] as StepPlan, flying.endMs);
+    while (this.#inFlight.length > 0) this.#finishOldest();
     const last = rank.decodeOn(steps);
     this.#book(steps, elapsedMs(steps), count);
     this.#nowMs = startMs + elapsedMs(steps - 1);
-    this.#inFlight = [{ plans: [last], endMs: startMs + elapsedMs(steps) }];
+    const each = { tokens: count, rankTokens: count, mixed: false, attendedPairs: 0 };
+    const whole = steps - 1;
+    this.#onSteps?.({
+      ...each,
+      endMs: this.#nowMs,
+      steps: whole,
+      decodes: whole * count,
+      contextTokens: whole * contextTokens + (count * whole * (whole - 1)) / 2,
+    });
+    const endMs = startMs + elapsedMs(steps);
+    this.#inFlight = [
+      { plans: [last], ended: { ...each, endMs, steps: 1, decodes: count, contextTokens: last.contextTokens } },
+    ];
     return true;
   }
 
   #finishOldest(): void {
-    const { endMs, plans } = this.#inFlight.shift() as InFlight;
-    this.#nowMs = endMs;
-    for (const [index, plan] of plans.entries())
-      if (plan !== null) (this.#ranks[index] as Scheduler).complete(plan, endMs);
+    const { ended, plans } = this.#inFlight.shift() as InFlight;
+    this.#nowMs = ended.endMs;
+    for (const [index, plan] of plans.entries()) {
+      if (plan !== null) (this.#ranks[index] as Scheduler).complete(plan, ended.endMs);
+    }
+    this.#onSteps?.(ended);
   }
 
   #awaitArrival(): boolean {
@@ -267,55 +268,4 @@ function simulatedOf(sequence: Sequence): SimulatedRequest {
     e2eMs: lastTokenMs - atMs,
     cachedTokens,
   };
-}
-
-function sequenceOf(config: EngineConfig, request: EngineRequest, index: number): Sequence {
-  const { atMs, blocks, cachedTokens = 0, outputTokens, promptTokens } = request;
-  if (!Number.isFinite(atMs)) invalid(`Request ${index} has no arrival time.`);
-  if (!(Number.isInteger(promptTokens) && promptTokens > 0 && Number.isInteger(outputTokens) && outputTokens > 0)) {
-    invalid(`Request ${index} has ${promptTokens} prompt and ${outputTokens} output tokens; both must be 1 or more.`);
-  }
-  if (!(cachedTokens >= 0)) invalid(`Request ${index} has ${cachedTokens} cached tokens; 0 or more can be.`);
-  const cacheBlocks = Math.floor(config.kvTokens / config.blockTokens);
-  // The last output token is never read, so it takes no place.
-  if (Math.ceil((promptTokens + outputTokens - 1) / config.blockTokens) > cacheBlocks) {
-    invalid(`Request ${index} needs ${promptTokens + outputTokens} tokens of KV cache; there are ${config.kvTokens}.`);
-  }
-  return {
-    index,
-    atMs,
-    promptTokens,
-    outputTokens,
-    // Only whole blocks can be found again; a trace may hash the last, partly filled one too.
-    hashes: blocks?.slice(0, Math.floor(promptTokens / config.blockTokens)),
-    cachedTokensGiven: cachedTokens,
-    computed: 0,
-    length: promptTokens,
-    emitted: 0,
-    blocks: [],
-    findable: 0,
-    running: false,
-    preempted: false,
-    cachedTokens: 0,
-    drainedMs: Number.NaN,
-    scheduledMs: Number.NaN,
-    firstTokenMs: Number.NaN,
-    lastTokenMs: Number.NaN,
-  };
-}
-
-function checkConfig(config: EngineConfig): void {
-  const { blockTokens, kvTokens, prefillFixedUs, ranks = 1, sequencesMax, step, stepTokensMax } = config;
-  for (const [name, value] of Object.entries({ blockTokens, kvTokens, ranks, sequencesMax, stepTokensMax })) {
-    if (!(Number.isInteger(value) && value > 0))
-      invalid(`${name} is ${value}; it must be a whole number of 1 or more.`);
-  }
-  for (const [name, value] of Object.entries({ ...step, prefillFixedUs })) {
-    if (!(Number.isFinite(value) && value >= 0)) invalid(`${name} is ${value}; it must be a number of 0 or more.`);
-  }
-  if (!(step.tau0Us + step.tau3Us > 0)) invalid('A decode step must take time: tau0Us or tau3Us must be above 0.');
-}
-
-function invalid(message: string): never {
-  throw new CubitError('invalid_request', message);
 }

@@ -1,4 +1,4 @@
-import type { Architecture } from './schema.ts';
+import type { ModelShape } from './facts.ts';
 
 /**
  * Parameters of a model by part, from its shape: matrices only, without norms, biases and vision towers (together
@@ -18,30 +18,44 @@ export interface Parameters {
   readonly active: number;
 }
 
-export function parametersOf(architecture: Architecture): Parameters {
-  const { feedForward, hiddenSize, kind, layers, tiedEmbeddings, vocabularySize } = architecture;
+export function parametersOf(shape: ModelShape): Parameters {
+  const { attention, feedForward, hiddenSize, kind, layers, tiedEmbeddings, vocabularySize } = shape;
   const { experts } = feedForward;
-  const linearLayers = architecture.attention.linear?.layers ?? 0;
-  const attention =
-    (layers - linearLayers) * attentionOfLayer(architecture) + linearLayers * linearAttentionOfLayer(architecture);
+  const linearLayers = attention.linear?.layers ?? 0;
+  const softmaxLayers = layers - linearLayers - (attention.skippedLayers ?? 0);
+  const attentionAll = softmaxLayers * attentionOfLayer(shape) + linearLayers * linearAttentionOfLayer(shape);
   const matrices = feedForward.gated ? 3 : 2;
-  const expert = experts ? experts.layers * matrices * hiddenSize * experts.intermediateSize : 0;
+  const denseLayers = layers - (feedForward.skippedLayers ?? 0) - (experts?.layers ?? 0);
+  const expert = experts
+    ? experts.layers * matrices * (experts.latentSize ?? hiddenSize) * experts.intermediateSize
+    : 0;
   const dense =
-    (layers - (experts?.layers ?? 0)) * matrices * hiddenSize * (feedForward.intermediateSize ?? 0) +
-    (experts ? experts.shared * expert + experts.layers * hiddenSize * experts.count : 0);
+    denseLayers * matrices * hiddenSize * (feedForward.intermediateSize ?? 0) +
+    (experts ? experts.layers * sharedOfLayer(shape, matrices) : 0);
   const embedding = vocabularySize * hiddenSize;
   return {
-    attention,
+    attention: attentionAll,
     dense,
     expert,
     embedding,
     total:
-      attention + dense + (experts?.count ?? 0) * expert + (kind === 'encoder' || tiedEmbeddings ? 1 : 2) * embedding,
-    active: attention + dense + (experts?.activePerToken ?? 0) * expert + (kind === 'encoder' ? 0 : embedding),
+      attentionAll +
+      dense +
+      (experts?.count ?? 0) * expert +
+      (kind === 'encoder' || tiedEmbeddings ? 1 : 2) * embedding,
+    active: attentionAll + dense + (experts?.activePerToken ?? 0) * expert + (kind === 'encoder' ? 0 : embedding),
   };
 }
 
-function attentionOfLayer({ attention, hiddenSize }: Architecture): number {
+/** Shared experts, router, and the projections into and out of a compressed expert input. */
+function sharedOfLayer({ feedForward: { experts }, hiddenSize }: ModelShape, matrices: number): number {
+  if (!experts) return 0;
+  const { count, intermediateSize, latentSize, shared, sharedIntermediateSize } = experts;
+  const width = sharedIntermediateSize ?? shared * intermediateSize;
+  return hiddenSize * (matrices * width + count + 2 * (latentSize ?? 0));
+}
+
+function attentionOfLayer({ attention, hiddenSize }: ModelShape): number {
   const { headDimension, heads, kvHeads, mla, outputGate, sparse } = attention;
   if (!mla) return hiddenSize * headDimension * (heads * (outputGate ? 3 : 2) + 2 * kvHeads);
   const { kvLoraRank, qLoraRank, ropeDimension, valueDimension } = mla;
@@ -57,7 +71,7 @@ function attentionOfLayer({ attention, hiddenSize }: Architecture): number {
 }
 
 /** Gated delta rule: projections in for query, key, value and gate, two scalars a head, a convolution, and out. */
-function linearAttentionOfLayer({ attention, hiddenSize }: Architecture): number {
+function linearAttentionOfLayer({ attention, hiddenSize }: ModelShape): number {
   if (!attention.linear) return 0;
   const { convolutionWidth, keyDimension, keyHeads, valueDimension, valueHeads } = attention.linear;
   const keyWidth = keyHeads * keyDimension;
