@@ -1,8 +1,10 @@
 import type { Tier } from '../catalog/schema.ts';
+import type { RequestShape } from '../sim/tier.ts';
 import { arrivalsWithin } from '../workload/arrivals.ts';
 import type { LoadClock } from './clock.ts';
 import { type Lengths, type Probe, promptOf } from './probe.ts';
-import { latency, type RatedShape } from './tiers.ts';
+import { quantile } from './statistics.ts';
+import { threeDigits } from './tiers.ts';
 
 export interface LoadTierDeps {
   readonly probe: Probe;
@@ -16,7 +18,7 @@ export interface LoadTierDeps {
 const ROUNDS_MIN = 4;
 
 /** Whether a tier's load brings enough requests in this time to be measured rather than simulated. */
-export function isMeasurable({ batch, ratedTokensPerS }: Tier, shape: RatedShape, spanMs: number): boolean {
+export function isMeasurable({ batch, ratedTokensPerS }: Tier, shape: RequestShape, spanMs: number): boolean {
   const requests = ((ratedTokensPerS ?? 0) * (spanMs / 1000)) / (shape.promptTokens + shape.outputTokens);
   return requests >= ROUNDS_MIN * batch;
 }
@@ -29,7 +31,7 @@ export function isMeasurable({ batch, ratedTokensPerS }: Tier, shape: RatedShape
 export async function measureTier(
   deps: LoadTierDeps,
   { batch, coefficient }: Tier,
-  shape: RatedShape,
+  shape: RequestShape,
   spanMs: number,
 ): Promise<Tier | null> {
   const ratedTokensPerS = await closedLoop(deps, batch, shape, spanMs);
@@ -41,7 +43,7 @@ export async function measureTier(
   return {
     coefficient,
     batch,
-    ratedTokensPerS: Number(ratedTokensPerS.toPrecision(3)),
+    ratedTokensPerS: threeDigits(ratedTokensPerS),
     ttftMs: latency(replies.map(({ ttftMs }) => ttftMs)),
     tpotMs: latency(replies.flatMap(({ tpotMs }) => tpotMs ?? [])),
     found: 'measured',
@@ -49,7 +51,7 @@ export async function measureTier(
 }
 
 /** `batch` requests at any time; tokens per second between the end of the first round and the last end in the span. */
-async function closedLoop(deps: LoadTierDeps, batch: number, shape: RatedShape, spanMs: number): Promise<number> {
+async function closedLoop(deps: LoadTierDeps, batch: number, shape: RequestShape, spanMs: number): Promise<number> {
   const { clock, stop } = deps;
   const ends: { readonly atMs: number; readonly tokens: number }[] = [];
   const untilMs = clock.nowMs() + spanMs;
@@ -70,7 +72,7 @@ async function closedLoop(deps: LoadTierDeps, batch: number, shape: RatedShape, 
 }
 
 /** Requests at their times; at most `batch` run, the others wait in line. Latencies count from the arrival. */
-async function openLoop(deps: LoadTierDeps, batch: number, shape: RatedShape, arrivalsMs: readonly number[]) {
+async function openLoop(deps: LoadTierDeps, batch: number, shape: RequestShape, arrivalsMs: readonly number[]) {
   const { clock, stop } = deps;
   const startMs = clock.nowMs();
   let free = batch;
@@ -92,7 +94,12 @@ async function openLoop(deps: LoadTierDeps, batch: number, shape: RatedShape, ar
   return replies.flat();
 }
 
-function send({ lengths, probe, random }: LoadTierDeps, { promptTokens, outputTokens }: RatedShape) {
+function latency(valuesMs: readonly number[]): Tier['ttftMs'] {
+  if (valuesMs.length === 0) return null;
+  return { p50: threeDigits(quantile(valuesMs, 0.5)), p95: threeDigits(quantile(valuesMs, 0.95)) };
+}
+
+function send({ lengths, probe, random }: LoadTierDeps, { promptTokens, outputTokens }: RequestShape) {
   return probe({ prompt: promptOf(promptTokens, lengths, random), outputTokens, salt: `tier-${random()}` });
 }
 

@@ -29,7 +29,7 @@ export type Send = (
   call: Pick<ChatCall, 'prompt' | 'outputTokensMax' | 'headers' | 'extraBody' | 'onText'>,
 ) => Promise<TimedReply>;
 
-export const SALT_HEADER = 'x-cubit-cache-salt';
+const SALT_HEADER = 'x-cubit-cache-salt';
 const TRIES_MAX = 3;
 
 /**

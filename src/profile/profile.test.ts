@@ -1,15 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { Profile } from '../catalog/schema.ts';
 import { predictUs } from '../core/serving/fit.ts';
+import { ratedRequestsPerS } from '../sim/tier.ts';
 import { seededRandom } from '../workload/random.ts';
 import { cellId, cellsFor, type Limits, type Thoroughness } from './cells.ts';
+import { engineConfig } from './engine-config.ts';
 import { LIMITS, ModelEngine, TRUTH } from './fixture.ts';
 import { profileHtml } from './html.ts';
 import { isMeasurable, measureTier } from './load-tiers.ts';
 import { probeOf } from './probe.ts';
 import { fitMeasured, type Measurement, measureEngine, profileOf } from './profile.ts';
 import { profileTable } from './table.ts';
-import { ratedThroughput, simulatedTiers } from './tiers.ts';
+import { profiledTiers, ratedShape } from './tiers.ts';
 
 async function measured(
   engine: ModelEngine,
@@ -102,7 +104,7 @@ describe('the profile file', () => {
         on: 'a <test> & more',
         limits: LIMITS,
         selfCheck: { promptTokens: 12, outputTokens: 6, us: 400_000 },
-        tiers: simulatedTiers(fit, LIMITS, [1, 2], seededRandom(1)),
+        tiers: profiledTiers(fit, LIMITS, [1, 2], 1),
       },
       fit,
       cells,
@@ -117,7 +119,13 @@ describe('the profile file', () => {
 });
 
 describe('simulated tiers', () => {
-  const tiers = simulatedTiers(TRUTH, LIMITS, [1, 1.2, 1.5, 2], seededRandom(1));
+  const tiers = profiledTiers(TRUTH, LIMITS, [1, 1.2, 1.5, 2], 1);
+
+  it('are rated at 10 : 1, at lengths that fit', () => {
+    expect(ratedShape(2_048)).toEqual({ promptTokens: 930, outputTokens: 93 });
+    expect(ratedShape(32_768)).toEqual({ promptTokens: 2_000, outputTokens: 200 });
+    expect(ratedShape(16)).toEqual({ promptTokens: 10, outputTokens: 1 });
+  });
 
   it('have batches by the rule: the largest ÷ k', () => {
     expect(tiers.map(({ batch }) => batch)).toEqual([8, 7, 5, 4]);
@@ -149,12 +157,14 @@ describe('tiers by load', () => {
     random: seededRandom(5),
     stop: stop.signal,
   });
-  const [tier] = simulatedTiers(TRUTH, LIMITS, [2], seededRandom(1));
+  const [tier] = profiledTiers(TRUTH, LIMITS, [2], 1);
 
   it('are what the engine does under that load', async () => {
     const measuredTier = await measureTier(deps(new ModelEngine(TRUTH, LIMITS)), tier!, shape, 300_000);
     expect(measuredTier).toMatchObject({ coefficient: 2, batch: 4, found: 'measured' });
-    expect(measuredTier!.ratedTokensPerS! / ratedThroughput(TRUTH, LIMITS, shape, 4)).toBeCloseTo(1, 1);
+    expect(
+      measuredTier!.ratedTokensPerS! / (110 * ratedRequestsPerS(engineConfig(TRUTH, LIMITS, 4), shape)),
+    ).toBeCloseTo(1, 1);
     // Alone it would take 20 + 2 × 3 + 100 × 12 ms and a little: half the load adds some waiting.
     expect(measuredTier!.ttftMs!.p50).toBeGreaterThan(1_220);
     expect(measuredTier!.ttftMs!.p95).toBeLessThan(12_000);

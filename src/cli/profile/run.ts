@@ -11,7 +11,8 @@ import { probeOf } from '../../profile/probe.ts';
 import { fitMeasured, type Measurement, measureEngine, profileOf } from '../../profile/profile.ts';
 import type { Progress } from '../../profile/rounds.ts';
 import { profileTable } from '../../profile/table.ts';
-import { type RatedShape, ratedShape, simulatedTiers } from '../../profile/tiers.ts';
+import { profiledTiers, ratedShape } from '../../profile/tiers.ts';
+import type { RequestShape } from '../../sim/tier.ts';
 import { seededRandom } from '../../workload/random.ts';
 import type { ProfileFlags } from '../profile.ts';
 import { bar, liveScreen } from '../screen.ts';
@@ -45,7 +46,7 @@ export async function runProfile(program: Command, flags: ProfileFlags): Promise
       onProgress: (progress) => screen?.(progress),
     });
     const fit = fitMeasured(measured.cells, how === 'quick' ? template?.profile : undefined);
-    const simulated = simulatedTiers(fit, target.limits, coefficients, seededRandom(seed));
+    const simulated = profiledTiers(fit, target.limits, coefficients, seed);
     const loads = { probe, lengths: measured.lengths, clock: clockOf(target.nowMs), random: seededRandom(seed) };
     const tiers =
       how === 'thorough'
@@ -80,7 +81,7 @@ export async function runProfile(program: Command, flags: ProfileFlags): Promise
 const TIER_MS = 60_000;
 
 /** Tiers that a minute of load shows are measured; the others stay as they were simulated. */
-async function tiersByLoad(deps: LoadTierDeps, tiers: readonly Tier[], shape: RatedShape): Promise<Tier[]> {
+async function tiersByLoad(deps: LoadTierDeps, tiers: readonly Tier[], shape: RequestShape): Promise<Tier[]> {
   const found: Tier[] = [];
   for (const tier of tiers) {
     const measurable = !deps.stop.aborted && isMeasurable(tier, shape, TIER_MS);
