@@ -17,7 +17,7 @@ export interface ChartOptions {
 const WIDTH = 560;
 const HEIGHT = 300;
 const LEFT = 62;
-const RIGHT = 14;
+const RIGHT = 24;
 const TOP = 16;
 const BOTTOM = 44;
 const TICKS = 5;
@@ -58,7 +58,7 @@ function drawn({ colour, mark, name, points }: Series, x: (v: number) => number,
 }
 
 const ROW = 22;
-const NAMES = 230;
+const NAMES = 262;
 
 /** Percentages as bars to the left and right of 0, one a row. */
 export function barChart(title: string, rows: readonly { readonly name: string; readonly percent: number }[]): string {

@@ -114,10 +114,10 @@ function contextChart({ cells }: Profile): string {
 function residuals({ cells }: Profile): string {
   const rows = cells.flatMap(({ cell, fittedItlMs, fittedTtftMs, itlMs, ttftMs }) => [
     ...(ttftMs !== null && fittedTtftMs !== null
-      ? [{ name: `TTFT, ${cellId(cell)}`, percent: (100 * (fittedTtftMs - ttftMs)) / ttftMs }]
+      ? [{ name: `TTFT: ${cellId(cell)}`, percent: (100 * (fittedTtftMs - ttftMs)) / ttftMs }]
       : []),
     ...(itlMs !== null && fittedItlMs !== null
-      ? [{ name: `next, ${cellId(cell)}`, percent: (100 * (fittedItlMs - itlMs)) / itlMs }]
+      ? [{ name: `next token: ${cellId(cell)}`, percent: (100 * (fittedItlMs - itlMs)) / itlMs }]
       : []),
   ]);
   return barChart('Fitted against measured', rows);
