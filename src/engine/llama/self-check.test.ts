@@ -23,7 +23,9 @@ describe('the self-check', () => {
   it('is the least of three, each of a prompt that is not in the cache', async () => {
     const { asked, engine, nowMs } = engineTaking(310, 290, 400, 5);
     expect(await selfCheckMs(engine, SELF_CHECK, nowMs)).toBe(290);
-    expect(new Set(asked.map(({ cacheSalt }) => cacheSalt)).size).toBe(3);
+    await selfCheckMs(engine, SELF_CHECK, nowMs);
+    expect(new Set(asked.map(({ cacheSalt }) => cacheSalt)).size).toBe(asked.length);
+    expect(asked.length).toBe(6);
     expect(asked[0]!.body).toMatchObject({ max_tokens: SELF_CHECK.outputTokens, ignore_eos: true });
     expect(asked[0]!.body['prompt']).toHaveLength(SELF_CHECK.promptTokens);
   });

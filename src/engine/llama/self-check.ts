@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Engine } from '../port.ts';
 
 /** One short request of fixed lengths, whose time says how fast this machine is at the moment. */
@@ -29,7 +30,7 @@ export async function selfCheckMs(
   for (let repeat = 0; repeat < REPEATS_MAX; repeat += 1) {
     if (leastMs !== null && performance.now() - startedMs + leastMs > BUDGET_MS) break;
     try {
-      const tookMs = await once(engine, shape, repeat, nowMs);
+      const tookMs = await once(engine, shape, nowMs);
       leastMs = leastMs === null ? tookMs : Math.min(leastMs, tookMs);
     } catch {
       break;
@@ -41,11 +42,10 @@ export async function selfCheckMs(
 async function once(
   engine: Engine,
   { promptTokens, outputTokens }: SelfCheckShape,
-  repeat: number,
   nowMs: () => number,
 ): Promise<number> {
   const prompt = Array.from({ length: promptTokens }, (_, index) => FIRST_TOKEN + index);
-  const name = `self-check-${repeat}`;
+  const name = `self-check-${randomUUID()}`;
   const body = { prompt, max_tokens: outputTokens, ignore_eos: true, temperature: 0, stream: false };
   const startedMs = nowMs();
   // A salt of its own: the prompt is evaluated, not found in the cache.
