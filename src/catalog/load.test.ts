@@ -84,6 +84,7 @@ function catalogOf(files: Record<string, Json | string | null> = {}): string {
   dirs.push(dir);
   mkdirSync(join(dir, 'models'));
   mkdirSync(join(dir, 'templates'));
+  mkdirSync(join(dir, 'profiles'));
   const all: Record<string, Json | string | null> = {
     'models/p.json': { models: [model] },
     'machine-types.json': { machineTypes: [machine] },
@@ -294,5 +295,66 @@ describe('cross-checks', () => {
     ],
   ])('%s', async (_name, files, expected) => {
     expect(await faultsOf({ ...base, ...files })).toContainEqual(expect.stringMatching(expected));
+  });
+});
+
+describe('profiles', () => {
+  const step = { tau0Us: 7, tau1Us: 6, tau2Us: 5, tau3Us: 4, tau4Us: 3, tau5Us: 2 };
+  const profile = {
+    templateId: 't',
+    measuredAt: '2026-11-24T16:00:00.000Z',
+    on: 'a machine',
+    prefillFixedUs: 9,
+    step,
+    prefillTokensMax: 64,
+    selfCheck: { promptTokens: 12, outputTokens: 6, us: 400_000 },
+    fit: {
+      observations: 3,
+      medianErrorPct: 1,
+      meanErrorPct: 2,
+      crossValidatedMedianErrorPct: null,
+      crossValidatedMeanErrorPct: null,
+    },
+    ratedAt: { promptTokens: 100, outputTokens: 10 },
+    tiers: [{ ...tier, batch: 6, ratedTokensPerS: 50, found: 'simulated' }],
+    cells: [],
+  };
+
+  it('replace the step and the tiers of their template, and nothing else', async () => {
+    const plain = await loadCatalog(catalogOf());
+    const catalog = await loadCatalog(catalogOf({ 'profiles/t.json': profile }));
+    const { profile: measured, tiers, ...others } = catalog.templates.get('t')!;
+    expect(measured).toEqual({
+      from: 'measured',
+      on: 'a machine',
+      prefillFixedUs: 9,
+      step,
+      selfCheck: profile.selfCheck,
+    });
+    expect(tiers).toEqual(profile.tiers);
+    const { profile: _profile, tiers: _tiers, ...before } = plain.templates.get('t')!;
+    expect(others).toEqual(before);
+    expect(catalog.priceBook).toEqual(plain.priceBook);
+  });
+
+  it('of the operator win over those that ship; their folder need not be there', async () => {
+    const dir = catalogOf({ 'profiles/t.json': profile });
+    const own = join(catalogOf({ 'profiles/t.json': { ...profile, on: 'mine', selfCheck: null } }), 'profiles');
+    expect((await loadCatalog(dir, own)).templates.get('t')?.profile).toMatchObject({ on: 'mine' });
+    expect((await loadCatalog(dir, join(dir, 'nowhere'))).templates.get('t')?.profile.on).toBe('a machine');
+  });
+
+  it.each<[string, Json | string, RegExp]>([
+    ['of no template', { ...profile, templateId: 'x' }, /^profiles\/t\.json templateId: no template is called x/],
+    [
+      'of another engine size',
+      { ...profile, tiers: [{ ...tier, batch: 9 }] },
+      /^profiles\/t\.json tiers: were found with more than the 8 sequences/,
+    ],
+    ['with a negative time', { ...profile, step: { ...step, tau1Us: -1 } }, /^profiles\/t\.json step\.tau1Us/],
+    ['without tiers', { ...profile, tiers: [] }, /^profiles\/t\.json tiers/],
+    ['that are no JSON', '{', /^profiles\/t\.json : is not JSON/],
+  ])('%s are faults', async (_name, content, expected) => {
+    expect(await faultsOf({ 'profiles/t.json': content })).toContainEqual(expect.stringMatching(expected));
   });
 });

@@ -224,6 +224,13 @@ export const Template = z.strictObject({
   tiers: z.array(Tier).min(1),
 });
 
+/** One experiment of a profile; src/profile/cells.ts says how each is run. */
+const Cell = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('first'), promptTokens: count, cachedTokens: z.int().nonnegative() }),
+  z.strictObject({ kind: z.literal('batch'), batch: count, contextTokens: count }),
+  z.strictObject({ kind: z.literal('mixed'), batch: count, contextTokens: count, promptTokens: count }),
+]);
+
 /**
  * What `cubit profile` writes: the measured profile and tiers of one template, which replace those of the template when
  * the catalogue is loaded.
@@ -252,7 +259,7 @@ export const Profile = z.strictObject({
   /** What was measured: the medians of each cell. */
   cells: z.array(
     z.strictObject({
-      cell: z.string().min(1),
+      cell: Cell,
       repeats: count,
       ttftMs: z.number().positive().nullable(),
       itlMs: z.number().positive().nullable(),

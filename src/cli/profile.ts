@@ -48,7 +48,9 @@ export function addProfile(program: Command): void {
     .description('predict a mixed load at three loads, then send it, and compare TPOT and E2E')
     .option('--loads <list>', 'shares of the rated throughput', '0.3,0.6,0.85')
     .option('--seconds <n>', 'how long requests arrive at each load', '70')
-    .action(async (flags: { loads: string; seconds: string }) => {
+    .option('--own-time', 'do not count the time that the engine waits for a core that others use (Linux)')
+    .option('--profile <file>', 'the profile that is checked (default: what the template goes by)')
+    .action(async (flags: { loads: string; seconds: string; profile?: string; ownTime?: boolean }) => {
       const { runCheck } = await import('./profile/check.ts');
       await runCheck(program, { ...profile.opts<ProfileFlags>(), ...flags });
     });

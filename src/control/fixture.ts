@@ -77,6 +77,13 @@ export class FakeFleet implements Fleet {
     this.#replicas.clear();
   }
 
+  /** What the self-check of a replica found. */
+  checked(replicaId: string, timeScale: number): void {
+    const before = this.#replicas.get(replicaId);
+    if (before !== undefined) this.#replicas.set(replicaId, { ...before, timeScale });
+    this.#emit();
+  }
+
   become(replicaId: string, state: ReplicaState, failure: string | null = null): void {
     const before = this.#replicas.get(replicaId);
     if (before === undefined) throw new Error(`no replica ${replicaId}`);

@@ -1,17 +1,41 @@
 import { expect, test, vi } from 'vitest';
-import { coefficientsOf } from '../core/serving/work.ts';
+import { coefficientsOf, scaledCoefficients } from '../core/serving/work.ts';
 import { endpointKey, type GatewaySnapshot } from '../gateway/snapshot.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { endpointUpdate } from './endpoint/update.ts';
-import { testControl } from './fixture.ts';
+import { OPERATOR, testControl } from './fixture.ts';
 import { keyRevoke } from './key/revoke.ts';
 import { sha256Hex } from './operator-token.ts';
 import { orderResize } from './order/resize.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
 import { buildSnapshot, snapshotPublisher } from './snapshot.ts';
 import { StartupTimes } from './startup-times.ts';
+import { templateShow } from './template/show.ts';
 
 const build = (control: Awaited<ReturnType<typeof testControl>>) => buildSnapshot(control.deps, 1, new StartupTimes());
+
+test('what a request costs follows how fast the machine is; what is sold and billed does not', async () => {
+  const control = await testControl();
+  const tenant = await control.tenant();
+  await control.endpoint(tenant.manager, 2);
+  await control.provisioned();
+  const step = { tau0Us: 8_000, tau1Us: 100, tau2Us: 0.5, tau3Us: 1_000, tau4Us: 2, tau5Us: 0 };
+  const served = async () =>
+    (await build(control)).endpoints.get(endpointKey(tenant.tenantId, 'chat'))!.servedModels[0]!;
+  const before = await served();
+  expect(before.coefficients).toEqual(coefficientsOf(step, 500, 8));
+  const [first, second] = control.fleet.list();
+  control.fleet.checked(first!.replicaId, 1.5);
+  control.fleet.checked(second!.replicaId, 2.5);
+  const { coefficients, ...others } = await served();
+  expect(coefficients).toEqual(scaledCoefficients(before.coefficients, 2));
+  expect(coefficients.p1Us).toBe(200);
+  expect(others).toMatchObject({ batchPerUnit: before.batchPerUnit, unitsBought: 2 });
+  expect(await control.call(templateShow, OPERATOR, { templateId: 'alpha-local' })).toMatchObject({ timeScale: 2 });
+  // A replica that is gone says nothing any more.
+  control.fleet.become(second!.replicaId, 'draining');
+  expect((await served()).coefficients.p1Us).toBe(150);
+});
 
 test('keys, endpoints by name and id, and what a request costs on each model', async () => {
   const control = await testControl();

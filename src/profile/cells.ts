@@ -1,7 +1,7 @@
 /**
  * What is measured. `first`: one request alone, cold or behind a cached prefix, for the time to the first token (and, as
  * it goes on, the time between tokens of a batch of one). `batch`: sequences that decode together. `mixed`: a prompt
- * that arrives while others decode.
+ * that arrives while others decode, and the time between their tokens when it is done.
  */
 export type Cell =
   | { readonly kind: 'first'; readonly promptTokens: number; readonly cachedTokens: number }
@@ -32,12 +32,14 @@ export type Thoroughness = 'quick' | 'normal' | 'thorough';
 /** Shares of the context. Odd ones, so that lengths fall anywhere between the multiples that kernels pad to. */
 const COLD: Record<Thoroughness, readonly number[]> = {
   quick: [0.02, 0.08],
-  normal: [0.02, 0.065, 0.16, 0.37],
+  normal: [0.02, 0.065, 0.16, 0.3],
   thorough: [0.02, 0.045, 0.09, 0.17, 0.29, 0.47, 0.71],
 };
 const SHORT = 0.025;
-const MEDIUM = 0.17;
-const LONG = 0.37;
+const MEDIUM = 0.12;
+const LONG = 0.3;
+/** Of prompts that arrive while others decode. */
+const ARRIVING = 0.06;
 /** A prompt in a chat template takes this much at least. */
 const PROMPT_TOKENS_MIN = 40;
 
@@ -62,18 +64,18 @@ export function cellsFor(limits: Limits, how: Thoroughness): Cell[] {
     cells.push({ kind: 'batch', batch, contextTokens: at(SHORT) });
     if (how === 'thorough') cells.push({ kind: 'batch', batch, contextTokens: at(MEDIUM) });
   }
-  const half = Math.max(1, limits.sequences >> 1);
-  const quarter = Math.max(1, limits.sequences >> 2);
-  if (how !== 'quick') {
-    cells.push({ kind: 'batch', batch: half, contextTokens: at(MEDIUM) });
-    if (quarter < half) cells.push({ kind: 'batch', batch: quarter, contextTokens: at(LONG) });
-  }
   if (limits.sequences > 1) {
-    cells.push({ kind: 'mixed', batch: quarter, contextTokens: at(SHORT), promptTokens: at(0.09) });
-    if (how !== 'quick') {
-      cells.push({ kind: 'mixed', batch: limits.sequences - 1, contextTokens: at(SHORT), promptTokens: at(0.09) });
-      cells.push({ kind: 'mixed', batch: quarter, contextTokens: at(MEDIUM), promptTokens: at(0.13) });
-    }
+    const half = Math.max(1, limits.sequences >> 1);
+    const quarter = Math.max(1, limits.sequences >> 2);
+    const mixed = (batch: number, share: number): Cell => ({
+      kind: 'mixed',
+      batch,
+      contextTokens: at(share),
+      promptTokens: at(ARRIVING),
+    });
+    cells.push(mixed(quarter, SHORT));
+    // Where contexts are long, what they cost beside a prefill is seen.
+    if (how !== 'quick') cells.push(mixed(half, MEDIUM), mixed(quarter, LONG), mixed(limits.sequences - 1, SHORT));
   }
   const fitting = cells.filter((cell) => tokensOf(cell) <= limits.kvTokens);
   return [...new Map(fitting.map((cell) => [cellId(cell), cell])).values()];

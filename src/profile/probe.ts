@@ -29,11 +29,11 @@ export type Send = (
   call: Pick<ChatCall, 'prompt' | 'outputTokensMax' | 'headers' | 'extraBody' | 'onText'>,
 ) => Promise<TimedReply>;
 
-export const SALT_HEADER = 'x-cubit-cache-salt';
+const SALT_HEADER = 'x-cubit-cache-salt';
 const TRIES_MAX = 3;
 
 /**
- * A probe over `send`. Asks for exact output lengths (`ignore_eos`) until the engine refuses that. Time that a Cubit let
+ * A probe over `send`, timed with `nowMs` as its answer comes. Asks for exact output lengths (`ignore_eos`) until the engine refuses that. Time that a Cubit let
  * the request wait is taken off its times. Throws `engine_failed` for what cannot be measured: no usage, a usage that
  * contradicts what was sent, no text after three tries; and for answers that are none.
  */
@@ -41,29 +41,34 @@ export function probeOf(send: Send, nowMs: () => number): Probe {
   let exact = true;
   return async (request) => {
     for (let attempt = 1; ; attempt += 1) {
+      const textAtMs: number[] = [];
       const sentAtMs = nowMs();
       const reply = await send({
         prompt: request.prompt,
         outputTokensMax: request.outputTokens,
         headers: { [SALT_HEADER]: request.salt },
         extraBody: exact ? { ignore_eos: true } : {},
-        ...(request.onText ? { onText: request.onText } : {}),
+        onText: (frames) => {
+          textAtMs.push(nowMs());
+          request.onText?.(frames);
+        },
       });
+      const endedAtMs = nowMs();
       if (exact && reply.status === 400) {
         exact = false;
         continue;
       }
       if (reply.error !== null || reply.status !== 200) throw refused(reply);
       if (reply.ttftMs === null && attempt < TRIES_MAX) continue;
-      const firstAtMs = sentAtMs + checkedTtftMs(reply);
+      checkReply(reply);
       const waitedMs = Number(reply.receipt?.['wait_ms'] ?? 0);
       return {
         promptTokens: reply.promptTokens,
         cachedTokens: reply.cachedTokens,
         outputTokens: reply.outputTokens,
         sentAtMs: sentAtMs + waitedMs,
-        textAtMs: timesFrom(firstAtMs, reply.itlMs),
-        endedAtMs: sentAtMs + reply.e2eMs,
+        textAtMs,
+        endedAtMs,
       };
     }
   };
@@ -74,15 +79,16 @@ function refused({ error, status }: TimedReply): CubitError {
     status === 401 || status === 403
       ? 'Give a key that may use the model with --api-key-env.'
       : status === 429
-        ? 'It is busy with others or limits the rate: profile it when it is idle, or lower --concurrency.'
+        ? 'It is busy with others or limits the rate: profile it when it is idle, or lower --sequences.'
         : status === 404
           ? 'Check the URL and --model.'
           : 'See the engine’s log.';
   return new CubitError('engine_failed', `The engine answered ${status} (${error ?? 'no error code'}). ${hint}`);
 }
 
-/** The time to the first text of a reply whose usage can be true. */
-function checkedTtftMs({ cachedTokens, promptTokens, ttftMs, usage }: TimedReply): number {
+/** Refuses a reply without text, and one whose usage cannot be true. */
+function checkReply({ cachedTokens, promptTokens, streamed, ttftMs, usage }: TimedReply): void {
+  if (!streamed) throw unmeasurable('it sends whole answers though a stream was asked for');
   if (ttftMs === null) throw unmeasurable(`it sent no text in ${TRIES_MAX} tries, so nothing can be timed`);
   if (usage === 'missing') {
     throw unmeasurable('its streams carry no usage (stream_options.include_usage), so lengths are not known');
@@ -97,18 +103,6 @@ function checkedTtftMs({ cachedTokens, promptTokens, ttftMs, usage }: TimedReply
   if (cachedTokens > promptTokens) {
     throw unmeasurable(`its usage has ${cachedTokens} cached tokens of ${promptTokens} prompt tokens`);
   }
-  return ttftMs;
-}
-
-function timesFrom(firstAtMs: number, gapsMs: readonly number[]): number[] {
-  let atMs = firstAtMs;
-  return [
-    firstAtMs,
-    ...gapsMs.map((gapMs) => {
-      atMs += gapMs;
-      return atMs;
-    }),
-  ];
 }
 
 function unmeasurable(why: string): CubitError {

@@ -1,8 +1,8 @@
 import type { Profile, SelfCheck, Tier } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
-import { fitStepModel, predictUs, type StepFit } from '../core/serving/fit.ts';
-import { cellId, cellsFor, type Limits, type Thoroughness } from './cells.ts';
-import { learnLengths, type Probe } from './probe.ts';
+import { fitStepModel, predictUs, type StepFit, type StepParameters } from '../core/serving/fit.ts';
+import { cellsFor, type Limits, type Thoroughness } from './cells.ts';
+import { type Lengths, learnLengths, type Probe } from './probe.ts';
 import { type Measured, type MeasuredCell, measureRounds, medianMs, type Progress } from './rounds.ts';
 import { CellRunner, type Sample } from './run-cell.ts';
 import { median } from './statistics.ts';
@@ -23,6 +23,7 @@ export interface MeasureOptions {
 
 export interface Measurement extends Measured {
   readonly selfCheckUs: number | null;
+  readonly lengths: Lengths;
 }
 
 const HALF_WIDTH_MAX: Record<Thoroughness, number> = { quick: 0.25, normal: 0.03, thorough: 0.02 };
@@ -63,14 +64,19 @@ export async function measureEngine(options: MeasureOptions): Promise<Measuremen
     stop,
     onProgress: options.onProgress,
   });
-  return { ...measured, selfCheckUs: checks.length === 0 ? null : median(checks) };
+  return { ...measured, lengths, selfCheckUs: checks.length === 0 ? null : median(checks) };
 }
 
 /** Cells of a kind without which the step model has no answer. */
 const FIRST_CELLS_MIN = 2;
+/** So little that it decides only what the measurement leaves open. */
+const PRIOR_ROWS = 0.01;
 
-/** Fits the step model to what was measured. Throws `engine_failed` where that is too little. */
-export function fitMeasured(cells: readonly MeasuredCell[]): StepFit {
+/**
+ * Fits the step model to what was measured; `prior` steadies it where that is coarse. Throws `engine_failed` where it is
+ * too little.
+ */
+export function fitMeasured(cells: readonly MeasuredCell[], prior?: StepParameters): StepFit {
   const lengths = cells.filter(({ cell }) => cell.kind === 'first').length;
   const decodes = cells.filter(({ samples }) => samples.some(({ metric }) => metric === 'itl')).length;
   if (lengths < FIRST_CELLS_MIN || decodes === 0) {
@@ -79,7 +85,8 @@ export function fitMeasured(cells: readonly MeasuredCell[]): StepFit {
       `Too little was measured for a profile: ${cells.length} cells, ${lengths} prompt lengths. Let it run longer.`,
     );
   }
-  return fitStepModel(cells.flatMap(({ samples }) => samples.map(({ observation }) => observation)));
+  const observations = cells.flatMap(({ samples }) => samples.map(({ observation }) => observation));
+  return fitStepModel(observations, prior === undefined ? {} : { prior: { ...prior, rows: PRIOR_ROWS } });
 }
 
 export interface ProfileParts {
@@ -120,7 +127,7 @@ export function profileOf(parts: ProfileParts, fit: StepFit, cells: readonly Mea
     ratedAt: ratedShape(limits.contextTokens),
     tiers: [...tiers],
     cells: cells.map((cell) => ({
-      cell: cellId(cell.cell),
+      cell: cell.cell,
       repeats: repeatsOf(cell),
       ttftMs: rounded(medianMs(cell.samples, 'ttft')),
       itlMs: rounded(medianMs(cell.samples, 'itl')),

@@ -86,7 +86,11 @@ export class CellRunner {
     if (!together || replies.length < cell.batch) return [];
     const running = replies.map((reply) => runningAt(reply, injected.sentAtMs, firstAtMs));
     const observation = firstTokenParts(cellId(cell), injected, limits.prefillTokensMax, running);
-    return [{ metric: 'ttft', observation }];
+    const samples: Sample[] = [{ metric: 'ttft', observation }];
+    const after = commonWindow(replies, injected.endedAtMs);
+    if (after !== null)
+      samples.push({ metric: 'itl', observation: nextTokenParts(cellId(cell), after.running, after.stepUs) });
+    return samples;
   }
 
   /** Sequences begin one after another where prompts are evaluated in turn: the first has to last until the last runs. */
@@ -135,11 +139,12 @@ function samplesOf(cell: Cell, reply: ProbeReply, limits: Limits): Sample[] {
 /** Steps that a window has at least, to count. */
 const WINDOW_STEPS_MIN = 3;
 
-/** The time of a step while all of them decode, and what each of them reads then; null when they hardly overlapped. */
-export function commonWindow(
+/** The time of a step while all of them decode, from some time on, and what each of them reads then; null when they hardly overlapped. */
+function commonWindow(
   replies: readonly ProbeReply[],
+  notBeforeMs = Number.NEGATIVE_INFINITY,
 ): { readonly stepUs: number; readonly running: readonly Running[] } | null {
-  const fromMs = Math.max(...replies.map(({ textAtMs }) => textAtMs[0]!));
+  const fromMs = Math.max(notBeforeMs, ...replies.map(({ textAtMs }) => textAtMs[0]!));
   const untilMs = Math.min(...replies.map(({ textAtMs }) => textAtMs.at(-1)!));
   let steps = 0;
   let spanMs = 0;

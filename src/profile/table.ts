@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { Profile } from '../catalog/schema.ts';
+import { cellId } from './cells.ts';
 
 /** A profile as text: the step model, how well it fits, the tiers, the cells. */
 export function profileTable(profile: Profile): string {
@@ -34,7 +35,7 @@ export function profileTable(profile: Profile): string {
   const cells = grid([
     ['measured (ms)', '×', 'TTFT', 'fitted', 'next token', 'fitted'],
     ...profile.cells.map((cell) => [
-      cell.cell,
+      cellId(cell.cell),
       String(cell.repeats),
       show(cell.ttftMs),
       show(cell.fittedTtftMs),

@@ -1,90 +1,51 @@
 import type { Tier } from '../catalog/schema.ts';
+import { RATED_SHAPE } from '../catalog/tiers.ts';
 import type { StepParameters } from '../core/serving/fit.ts';
-import { simulateEngine } from '../sim/engine.ts';
+import { type RequestShape, ratedRequestsPerS, tierLatency } from '../sim/tier.ts';
 import type { Limits } from './cells.ts';
 import { engineConfig } from './engine-config.ts';
-import { quantile } from './statistics.ts';
 
-/** The request that throughput is rated at: input to output 10 : 1. */
-export interface RatedShape {
-  readonly promptTokens: number;
-  readonly outputTokens: number;
-}
-
-const OUTPUT_TOKENS = 200;
-/** Half of the context is left to shapes that are longer. */
+/** Of the context, at most: half is left to requests that are longer. */
 const CONTEXT_SHARE = 0.5;
-const RATED_REQUESTS_PER_SEQUENCE = 40;
-const LOAD_REQUESTS = 1_000;
 
-export function ratedShape(contextTokens: number): RatedShape {
-  const outputTokens = Math.max(1, Math.min(OUTPUT_TOKENS, Math.floor((contextTokens * CONTEXT_SHARE) / 11)));
-  return { promptTokens: 10 * outputTokens, outputTokens };
-}
-
-/** The largest useful batch: what the engine runs together, or what its KV cache holds at the rated shape. */
-export function largestBatch(limits: Limits, { promptTokens, outputTokens }: RatedShape): number {
-  return Math.max(1, Math.min(limits.sequences, Math.floor(limits.kvTokens / (promptTokens + outputTokens))));
+/** The request that throughput is rated at: the catalogue's, or of the same proportion (10 : 1) where that is too long. */
+export function ratedShape(contextTokens: number): RequestShape {
+  const { outputTokens, promptTokens } = RATED_SHAPE;
+  const ratio = promptTokens / outputTokens;
+  const fitting = Math.max(1, Math.floor((contextTokens * CONTEXT_SHARE) / (ratio + 1)));
+  return fitting >= outputTokens ? RATED_SHAPE : { promptTokens: ratio * fitting, outputTokens: fitting };
 }
 
 /**
- * Tiers by simulation of the profiled engine. The batch of coefficient k is the largest ÷ k; rated throughput is what
- * a queue that is never empty gets at that batch; latencies are those of Poisson arrivals at rated ÷ k, from idle on,
- * `random` giving the gaps. At k = 1 the load is all there is: its TTFT is the queue of a unit without any slack.
+ * Tiers by simulation of the profiled engine. The batch of coefficient k is the largest useful one ÷ k: what the engine
+ * runs together, or what its KV cache holds at the rated shape. Rated is what a queue that is never empty gets at that
+ * batch; latencies are those at rated ÷ k (sim/tier.ts).
  */
-export function simulatedTiers(
+export function profiledTiers(
   parameters: StepParameters,
   limits: Limits,
   coefficients: readonly number[],
-  random: () => number,
+  seed: number,
 ): Tier[] {
   const shape = ratedShape(limits.contextTokens);
-  const largest = largestBatch(limits, shape);
+  const tokens = shape.promptTokens + shape.outputTokens;
+  const largest = Math.max(1, Math.min(limits.sequences, Math.floor(limits.kvTokens / tokens)));
   return coefficients.map((coefficient) => {
     const batch = Math.max(1, Math.round(largest / coefficient));
-    const ratedTokensPerS = ratedThroughput(parameters, limits, shape, batch);
-    const requestsPerS = ratedTokensPerS / coefficient / (shape.promptTokens + shape.outputTokens);
-    let atMs = 0;
-    const requests = Array.from({ length: LOAD_REQUESTS }, () => {
-      atMs += (-Math.log(1 - random()) / requestsPerS) * 1000;
-      return { atMs, ...shape };
-    });
-    const result = simulateEngine(engineConfig(parameters, limits, batch), requests).requests;
+    const engine = engineConfig(parameters, limits, batch);
+    const requestsPerS = ratedRequestsPerS(engine, shape);
+    const { tpotMs, ttftMs } = tierLatency(engine, shape, requestsPerS / coefficient, seed);
     return {
       coefficient,
       batch,
-      ratedTokensPerS: round(ratedTokensPerS),
-      ttftMs: latency(result.map(({ ttftMs }) => ttftMs)),
-      tpotMs: latency(result.flatMap(({ tpotMs }) => tpotMs ?? [])),
+      ratedTokensPerS: threeDigits(requestsPerS * tokens),
+      ttftMs: { p50: threeDigits(ttftMs.p50), p95: threeDigits(ttftMs.p95) },
+      tpotMs: tpotMs && { p50: threeDigits(tpotMs.p50), p95: threeDigits(tpotMs.p95) },
       found: 'simulated',
     };
   });
 }
 
-/** Tokens per second, input and output, of a queue that is never empty. */
-export function ratedThroughput(parameters: StepParameters, limits: Limits, shape: RatedShape, batch: number): number {
-  const count = RATED_REQUESTS_PER_SEQUENCE * batch;
-  // Sent over one round of the batch, not at once: sequences that begin together would end together for ever.
-  const alone = simulateEngine(engineConfig(parameters, limits, batch), [{ atMs: 0, ...shape }]).endMs;
-  const requests = Array.from({ length: count }, (_, index) => ({
-    atMs: (Math.min(index, batch) * alone) / batch,
-    ...shape,
-  }));
-  const { requests: done } = simulateEngine(engineConfig(parameters, limits, batch), requests);
-  const ends = done.map(({ e2eMs }, index) => requests[index]!.atMs + e2eMs).sort((a, b) => a - b);
-  // Without the first and the last round, in which not all places are taken.
-  const first = batch;
-  const last = ends.length - batch - 1;
-  const tokens = (last - first) * (shape.promptTokens + shape.outputTokens);
-  return (1000 * tokens) / (ends[last]! - ends[first]!);
-}
-
-/** Median and 95th percentile, to three digits. */
-export function latency(valuesMs: readonly number[]): { readonly p50: number; readonly p95: number } | null {
-  if (valuesMs.length === 0) return null;
-  return { p50: round(quantile(valuesMs, 0.5)), p95: round(quantile(valuesMs, 0.95)) };
-}
-
-function round(value: number): number {
+export function threeDigits(value: number): number {
   return Number(value.toPrecision(3));
 }

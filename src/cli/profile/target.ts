@@ -7,7 +7,7 @@ import type { Config } from '../../config.ts';
 import { CubitError } from '../../core/errors.ts';
 import { connectEngine } from '../../engine/connect.ts';
 import { PREFILL_TOKENS_PER_STEP } from '../../engine/llama/scheduler.ts';
-import { selfCheckMs } from '../../engine/llama/self-check.ts';
+import { SELF_CHECK, selfCheckMs } from '../../engine/llama/self-check.ts';
 import { detectDialect } from '../../engine/openai-http/detect.ts';
 import { LocalFleet } from '../../fleet/local/fleet.ts';
 import type { ReplicaStatus } from '../../fleet/port.ts';
@@ -15,6 +15,7 @@ import type { Limits } from '../../profile/cells.ts';
 import type { Send } from '../../profile/probe.ts';
 import type { Client } from '../client.ts';
 import { weightsWithProgress } from '../weights.ts';
+import { OwnTime } from './own-time.ts';
 
 /** An engine that can be profiled, and how to let go of it. */
 export interface Target {
@@ -22,8 +23,12 @@ export interface Target {
   readonly on: string;
   readonly send: Send;
   readonly limits: Limits;
+  /** ms of the engine's own time where that is known, else of the clock. */
+  readonly nowMs: () => number;
+  /** Share of the time so far that the engine waited for a core that others used; null = not known. */
+  readonly lostShare: (() => number) | null;
   /** µs; only of an engine that was started here. */
-  readonly selfCheckUs: (() => Promise<number | null>) | null;
+  readonly selfCheckUs: ((nowMs: () => number) => Promise<number | null>) | null;
   close(): Promise<void>;
 }
 
@@ -57,9 +62,10 @@ export async function localTarget(catalog: Catalog, template: Template, config: 
     const { address } = await readyReplica(fleet);
     if (address?.kind !== 'llama') throw new CubitError('internal', 'A local worker has no socket.');
     const engine = connectEngine(address);
+    const used = threads || Math.max(1, availableParallelism() - 1);
+    const own = new OwnTime(fleet.pid('profile') ?? 0, used);
     const dispatcher = new Agent({ connect: { socketPath: address.socketPath }, headersTimeout: 0, bodyTimeout: 0 });
     const server = { url: 'http://engine', apiKey: 'none', model: template.modelId, dispatcher };
-    const used = threads || Math.max(1, availableParallelism() - 1);
     return {
       on: `${cpus()[0]?.model.trim() ?? 'this CPU'}, ${used} ${used === 1 ? 'thread' : 'threads'}`,
       send: (call) => timedChat({ ...server, ...call }),
@@ -70,11 +76,14 @@ export async function localTarget(catalog: Catalog, template: Template, config: 
         prefillTokensMax: PREFILL_TOKENS_PER_STEP,
         reportsCache: true,
       },
-      selfCheckUs: async () => {
-        const ms = await selfCheckMs(engine);
+      nowMs: () => own.nowMs(),
+      lostShare: () => own.lostShare(),
+      selfCheckUs: async (nowMs) => {
+        const ms = await selfCheckMs(engine, SELF_CHECK, nowMs);
         return ms === null ? null : ms * 1000;
       },
       close: async () => {
+        own.stop();
         await engine.close();
         await dispatcher.destroy();
         await fleet.close(0);
@@ -134,6 +143,8 @@ export async function urlTarget(options: RemoteOptions, template: Template | nul
       prefillTokensMax: options.prefillTokensMax ?? PREFILL_TOKENS_MAX,
       reportsCache: true,
     },
+    nowMs: () => performance.now(),
+    lostShare: null,
     selfCheckUs: null,
     close: () => dispatcher.destroy(),
   };
@@ -206,6 +217,8 @@ export async function endpointTarget(
       prefillTokensMax: template.engine.kind === 'llama' ? PREFILL_TOKENS_PER_STEP : PREFILL_TOKENS_MAX,
       reportsCache: true,
     },
+    nowMs: () => performance.now(),
+    lostShare: null,
     selfCheckUs: null,
     close: () => dispatcher.destroy(),
   };

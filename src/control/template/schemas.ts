@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Template } from '../../catalog/schema.ts';
+import { timeScaleOf } from '../snapshot.ts';
 import type { Ctx } from '../verb.ts';
 
 const Price = z.object({
@@ -22,6 +23,12 @@ export const TemplateDetail = z.object({
     profile: true,
     tiers: true,
   }).shape,
+  timeScale: z
+    .number()
+    .nullable()
+    .describe(
+      'Times of its running units ÷ those of its profile, by the self-checks at their starts; null: none was checked',
+    ),
   price: Price.nullable().describe('null: not for sale'),
   capacity: z
     .object({ freeUnits: z.int(), limit: z.string() })
@@ -32,9 +39,11 @@ export const TemplateDetail = z.object({
 export function templateView(ctx: Pick<Ctx, 'catalog' | 'fleet'>, template: Template): z.output<typeof TemplateDetail> {
   const { currency, version, prices } = ctx.catalog.priceBook;
   const price = prices.find((row) => row.templateId === template.id);
+  const checked = ctx.fleet.list().filter((one) => one.templateId === template.id && one.timeScale !== null);
   const capacity = ctx.fleet.serves(template.id) ? ctx.fleet.capacity(template.id) : null;
   return {
     ...template,
+    timeScale: checked.length === 0 ? null : Math.round(timeScaleOf(checked) * 100) / 100,
     price: price === undefined ? null : { currency, version, hourly: price.hourly, monthly: price.monthly },
     capacity: capacity === null ? null : { freeUnits: capacity.free, limit: capacity.limit },
   };
