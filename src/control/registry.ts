@@ -6,6 +6,7 @@ import { billShow } from './billing/show.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { endpointDelete } from './endpoint/delete.ts';
 import { endpointList } from './endpoint/list.ts';
+import { endpointPreview } from './endpoint/preview.ts';
 import { endpointShow } from './endpoint/show.ts';
 import { endpointUpdate } from './endpoint/update.ts';
 import { groupList } from './group/list.ts';
@@ -17,6 +18,11 @@ import { modelList } from './model/list.ts';
 import { modelShow } from './model/show.ts';
 import { orderList } from './order/list.ts';
 import { orderNew } from './order/new.ts';
+import { orderPreviewNew } from './order/preview-new.ts';
+import { orderPreviewRenew } from './order/preview-renew.ts';
+import { orderPreviewResize } from './order/preview-resize.ts';
+import { orderPreviewUnsubscribe } from './order/preview-unsubscribe.ts';
+import { orderRenew } from './order/renew.ts';
 import { orderResize } from './order/resize.ts';
 import { orderShow } from './order/show.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
@@ -51,13 +57,19 @@ export const verbs: readonly Verb[] = [
   modelShow,
   templateList,
   templateShow,
+  endpointPreview,
   endpointCreate,
   endpointList,
   endpointShow,
   endpointUpdate,
   endpointDelete,
+  orderPreviewNew,
+  orderPreviewResize,
+  orderPreviewRenew,
+  orderPreviewUnsubscribe,
   orderNew,
   orderResize,
+  orderRenew,
   orderUnsubscribe,
   orderList,
   orderShow,

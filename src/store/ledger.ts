@@ -92,15 +92,16 @@ export interface LedgerReport {
 }
 
 /**
- * Recomputes everything that has to agree (invariants 2 and 3): the entries of every transaction sum to zero, and every
- * bill is the sum of its lines and what its transaction took from the wallet. Reads the whole ledger.
+ * Recomputes everything that has to agree (invariants 2 and 3): the entries of every transaction sum to zero, every
+ * bill is the sum of its lines and what its transaction took from the wallet, and what a tenant has paid ahead is what
+ * its open lots have not earned. Reads the whole ledger.
  */
 export async function checkLedger(db: Kysely<Database>): Promise<LedgerReport> {
   const { transactions } = await db
     .selectFrom('ledger_transactions')
     .select((eb) => eb.fn.countAll<number>().as('transactions'))
     .executeTakeFirstOrThrow();
-  const problems = [...(await unbalancedTransactions(db)), ...(await unequalBills(db))];
+  const problems = [...(await unbalancedTransactions(db)), ...(await unequalBills(db)), ...(await unequalUnearned(db))];
   return { balanced: problems.length === 0, transactions, problems };
 }
 
@@ -126,4 +127,21 @@ async function unequalBills(db: Kysely<Database>): Promise<string[]> {
   return rows.map(
     (row) => `${row.id}: ${row.amount_micros} micros, lines ${row.lines_micros}, charged ${row.charged_micros}`,
   );
+}
+
+async function unequalUnearned(db: Kysely<Database>): Promise<string[]> {
+  const { rows } = await sql<{ id: string; unearned_micros: bigint; lots_micros: bigint }>`
+    select * from (
+      select t.id,
+        (select cast(coalesce(sum(e.amount_micros), 0) as bigint) from ledger_entries e
+          where e.tenant_id = t.id and e.account = 'unearned') as unearned_micros,
+        (select cast(coalesce(sum(l.paid_micros), 0) as bigint) from prepaid_lots l
+          where l.tenant_id = t.id and not exists (select 1 from lot_closings c where c.lot_id = l.id))
+        - (select cast(coalesce(sum(r.amount_micros), 0) as bigint) from recognition_lines r
+          join prepaid_lots l on l.id = r.lot_id
+          where l.tenant_id = t.id and not exists (select 1 from lot_closings c where c.lot_id = l.id)) as lots_micros
+      from tenants t) as sums
+    where unearned_micros <> lots_micros
+    limit ${PROBLEMS_MAX}`.execute(db);
+  return rows.map((row) => `${row.id}: ${row.unearned_micros} micros unearned, its lots say ${row.lots_micros}`);
 }
