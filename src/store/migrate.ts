@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import { CubitError } from '../core/errors.ts';
 import * as initial from './migrations/0001-initial.ts';
+import * as leases from './migrations/0002-leases.ts';
 import type { Database } from './schema.ts';
 
 interface Migration {
@@ -8,7 +9,10 @@ interface Migration {
 }
 
 /** In order. A migration that was released is never edited: the next one changes what it made. */
-const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [['0001-initial', initial]];
+const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
+  ['0001-initial', initial],
+  ['0002-leases', leases],
+];
 
 /**
  * Runs what has not run yet, all in one transaction: after a crash either everything or nothing is there, and of two

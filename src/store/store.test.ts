@@ -52,7 +52,7 @@ describe('open and migrate', () => {
     expect(await Promise.all(starts.map((child) => once(child, 'exit')))).toEqual(starts.map(() => [0, null]));
     const store = await openStore({ path });
     const names = await sql<{ name: string }>`select name from migrations`.execute(store.db);
-    expect(names.rows).toEqual([{ name: '0001-initial' }]);
+    expect(names.rows).toEqual([{ name: '0001-initial' }, { name: '0002-leases' }]);
     await store.close();
   });
 
