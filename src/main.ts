@@ -84,7 +84,9 @@ async function start(
   teardown.push(() => lock.release());
   const operatorToken = onDisk(() => loadOperatorToken(config.dataDir));
   const catalog = await loadCatalog(config.catalogDir);
-  const store = await openStore({ path: join(config.dataDir, 'cubit.db') });
+  const store = await openStore(
+    config.databaseUrl === null ? { path: join(config.dataDir, 'cubit.db') } : { postgresUrl: config.databaseUrl },
+  );
   teardown.push(() => store.close());
   // The port first: a taken one is said before weights are fetched.
   const server = await listen(config, log);

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Segment } from '../../core/commerce/billing.ts';
+import { testStore } from '../../store/fixture.ts';
 import { balanceMicros, checkLedger } from '../../store/ledger.ts';
-import { openStore, type Store } from '../../store/store.ts';
+import type { Store } from '../../store/store.ts';
 import { newId } from '../call.ts';
 import { insertGroup, insertSegment, insertTenant } from './fixture.ts';
 import { billingMoment } from './moment.ts';
@@ -22,7 +23,7 @@ const bills = () => store.db.selectFrom('bills').selectAll().orderBy('hour_from_
 const lines = () => store.db.selectFrom('bill_lines').selectAll().orderBy('id').execute();
 
 beforeEach(async () => {
-  store = await openStore({ path: ':memory:' });
+  store = await testStore();
   await insertTenant(store.db, 't-1');
 });
 afterEach(async () => {

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { testStore } from '../../store/fixture.ts';
 import { releaseLease, takeLease } from '../../store/lease.ts';
 import { balanceMicros, checkLedger } from '../../store/ledger.ts';
-import { openStore, type Store } from '../../store/store.ts';
+import type { Store } from '../../store/store.ts';
 import { insertGroup, insertTenant } from '../billing/fixture.ts';
 import { settleJob } from '../billing/settle-job.ts';
 import { newId } from '../call.ts';
@@ -22,7 +23,7 @@ const start = (jobs: readonly Job[], changes: Partial<RunnerDeps> = {}) =>
 const bills = () => store.db.selectFrom('bills').selectAll().orderBy('hour_from_ms').execute();
 
 beforeEach(async () => {
-  store = await openStore({ path: ':memory:' });
+  store = await testStore();
   nowMs = START;
   errors = [];
 });
