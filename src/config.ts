@@ -21,6 +21,12 @@ const Config = z.strictObject({
   host: text.default('127.0.0.1'),
   port: integer(0, 65_535).default(8420),
   dataDir: text,
+  /** A PostgreSQL database instead of the data folder's SQLite file: several control processes may share it. */
+  databaseUrl: z
+    .string()
+    .regex(/^postgres(ql)?:\/\/\S+$/, 'has to be like postgres://user:password@host:5432/database')
+    .nullable()
+    .default(null),
   cacheDir: text,
   catalogDir: text,
   /** A weights file instead of the catalogue's, for templates on the embedded engine. */

@@ -5,10 +5,11 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { loadCatalog } from './catalog/load.ts';
 import type { Catalog, Weights } from './catalog/schema.ts';
 import type { Config } from './config.ts';
-import { settleLoop } from './control/billing/settle-loop.ts';
+import { settleJob } from './control/billing/settle-job.ts';
 import { type ControlDeps, callVerb, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
 import { controlApp } from './control/http.ts';
+import { startJobs } from './control/jobs/runner.ts';
 import { loadOperatorToken } from './control/operator-token.ts';
 import { startProvisioner } from './control/provision.ts';
 import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
@@ -83,7 +84,9 @@ async function start(
   teardown.push(() => lock.release());
   const operatorToken = onDisk(() => loadOperatorToken(config.dataDir));
   const catalog = await loadCatalog(config.catalogDir);
-  const store = await openStore({ path: join(config.dataDir, 'cubit.db') });
+  const store = await openStore(
+    config.databaseUrl === null ? { path: join(config.dataDir, 'cubit.db') } : { postgresUrl: config.databaseUrl },
+  );
   teardown.push(() => store.close());
   // The port first: a taken one is said before weights are fetched.
   const server = await listen(config, log);
@@ -143,8 +146,15 @@ async function start(
     newId,
   });
   teardown.push(() => provisioner.stop());
-  const settling = settleLoop({ db: store.db, now: trustedNow, newId, issueDelayMs: config.billIssueDelayMs, log });
-  teardown.push(() => settling.stop());
+  const jobs = startJobs({
+    jobs: [settleJob({ issueDelayMs: config.billIssueDelayMs })],
+    holder: newId('request'),
+    db: store.db,
+    now: trustedNow,
+    newId,
+    log,
+  });
+  teardown.push(() => jobs.stop());
 
   const callAsOperator: SeedCall = (verb, input, idempotencyKey) =>
     callVerb(control, verb, { actor: { kind: 'operator' }, input, idempotencyKey });

@@ -104,6 +104,7 @@ test('the publisher follows database and fleet; a revoked key is gone', async ()
   await control.endpoint(manager);
   const before = published.length;
   await control.provisioned();
+  publisher.poke(); // as the order's success does
   const replicas = () => published.at(-1)!.endpoints.get(endpointKey(tenantId, 'chat'))?.servedModels[0]?.replicas;
   await vi.waitFor(() => expect(replicas()).toMatchObject([{ state: 'ready' }]), 500);
   expect(published.length).toBeGreaterThan(before);

@@ -264,6 +264,12 @@ export interface Database {
     detail_json: string;
     at_ms: number;
   };
+  /** What only one of several processes does at a time (`store/lease.ts`). */
+  leases: {
+    name: string;
+    holder: string;
+    expires_at_ms: number;
+  };
   /** Small facts of this installation (for example: the demo tenant was made). */
   facts: {
     name: string;

@@ -10,6 +10,7 @@ import {
   SqliteDialect,
 } from 'kysely';
 import { Gate } from './gate.ts';
+import { plainRow } from './row.ts';
 import { storageError } from './storage-error.ts';
 
 /** Statements and transactions that may wait for the one connection, and how long. */
@@ -96,8 +97,7 @@ class NodeSqliteConnection implements DatabaseConnection {
     try {
       const statement = this.database.prepare(query.sql);
       const parameters = query.parameters.map(toSqlite);
-      if (statement.columns().length > 0)
-        return { rows: statement.all(...parameters).map((row) => fromSqlite<R>(row)) };
+      if (statement.columns().length > 0) return { rows: statement.all(...parameters).map((row) => plainRow<R>(row)) };
       const { changes, lastInsertRowid } = statement.run(...parameters);
       return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
     } catch (error) {
@@ -108,7 +108,7 @@ class NodeSqliteConnection implements DatabaseConnection {
   async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
     try {
       const statement = this.database.prepare(query.sql);
-      for (const row of statement.iterate(...query.parameters.map(toSqlite))) yield { rows: [fromSqlite<R>(row)] };
+      for (const row of statement.iterate(...query.parameters.map(toSqlite))) yield { rows: [plainRow<R>(row)] };
     } catch (error) {
       throw storageError(error);
     }
@@ -118,20 +118,6 @@ class NodeSqliteConnection implements DatabaseConnection {
 /** Whole numbers are bound as integers (Node would bind every number as a double), so that they compare and add exactly. */
 function toSqlite(value: unknown): SQLInputValue {
   return Number.isSafeInteger(value) ? BigInt(value as number) : (value as SQLInputValue);
-}
-
-function fromSqlite<R>(row: object): R {
-  const result: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(row)) {
-    result[name] = typeof value === 'bigint' && !name.endsWith('_micros') ? toNumber(name, value) : value;
-  }
-  return result as R;
-}
-
-function toNumber(column: string, value: bigint): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw new RangeError(`${column} is ${value}: too large for a number`);
-  return number;
 }
 
 /**

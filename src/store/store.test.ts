@@ -52,7 +52,7 @@ describe('open and migrate', () => {
     expect(await Promise.all(starts.map((child) => once(child, 'exit')))).toEqual(starts.map(() => [0, null]));
     const store = await openStore({ path });
     const names = await sql<{ name: string }>`select name from migrations`.execute(store.db);
-    expect(names.rows).toEqual([{ name: '0001-initial' }, { name: '0003-prepaid' }]);
+    expect(names.rows.map((row) => row.name)).toEqual(['0001-initial', '0002-leases', '0003-prepaid']);
     await store.close();
   });
 

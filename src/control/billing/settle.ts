@@ -8,9 +8,8 @@ import { audit } from '../../store/audit.ts';
 import { post } from '../../store/ledger.ts';
 import type { Database, NewRow } from '../../store/schema.ts';
 import type { Trx } from '../verb.ts';
-import { billedToMs, nextBillableMs, openGroups } from './groups.ts';
+import { billedToMs, nextBillableMs, openGroups, type Standing, standings } from './groups.ts';
 
-const TENANTS_PER_PAGE = 100;
 const LINES_PER_INSERT = 500;
 const BILLS_MAX = 1000;
 
@@ -18,6 +17,8 @@ export interface SettleDeps {
   readonly db: Kysely<Database>;
   now(): number;
   newId(kind: IdKind): string;
+  /** Bills that are due at or before this instant; now unless told otherwise. */
+  readonly asOfMs?: number;
   /** From an hour's end to its bill; 1 h unless told otherwise. */
   readonly issueDelayMs?: number;
   /** Bills of one run at most. */
@@ -37,69 +38,84 @@ export interface SettledAll extends Settled {
   readonly failures: readonly { readonly tenantId: string; readonly error: unknown }[];
 }
 
-interface Tenant {
-  readonly id: string;
-  readonly zone: string;
-  readonly currency: string;
-}
-
 /**
  * Issues every bill that is due: for each tenant and each clock hour of its zone, oldest first, one transaction that
  * holds the bill, its lines, the charge wallet → revenue and the audit row. What is billed is the difference between the
  * cumulative count at the hour's end and the last one on a bill, so it makes no difference how often, how late or how
- * many at a time this runs, nor where it is killed. A run costs two index look-ups per tenant when nothing is due.
+ * many at a time this runs, nor where it is killed. A run costs a few index look-ups per tenant when nothing is due.
  */
 export async function settle(deps: SettleDeps): Promise<SettledAll> {
   const billsMax = deps.billsMax ?? BILLS_MAX;
   const failures: { tenantId: string; error: unknown }[] = [];
   let bills = 0;
-  let afterId = '';
-  for (;;) {
-    const tenants = await tenantsAfter(deps.db, afterId);
-    for (const tenant of tenants) {
-      try {
-        const settled = await settleTenant(deps, tenant, billsMax - bills);
-        bills += settled.bills;
-        if (settled.more) return { bills, more: true, failures };
-      } catch (error) {
-        failures.push({ tenantId: tenant.id, error });
-      }
+  for await (const tenant of standings(deps.db)) {
+    try {
+      const settled = await settleTenant(deps, tenant, billsMax - bills);
+      bills += settled.bills;
+      if (settled.more) return { bills, more: true, failures };
+    } catch (error) {
+      failures.push({ tenantId: tenant.id, error });
     }
-    const last = tenants.at(-1);
-    if (last === undefined) return { bills, more: false, failures };
-    afterId = last.id;
   }
+  return { bills, more: false, failures };
 }
 
-function tenantsAfter(db: Kysely<Database>, id: string): Promise<Tenant[]> {
-  return db
-    .selectFrom('tenants')
-    .select(['id', 'zone', 'currency'])
-    .where('id', '>', id)
-    .orderBy('id')
-    .limit(TENANTS_PER_PAGE)
-    .execute();
-}
-
-async function settleTenant(deps: SettleDeps, tenant: Tenant, billsMax: number): Promise<Settled> {
+async function settleTenant(deps: SettleDeps, tenant: Standing, billsMax: number): Promise<Settled> {
   let bills = 0;
-  let fromMs = await billedToMs(deps.db, tenant.id);
-  for (;;) {
-    const startMs = await nextBillableMs(deps.db, tenant.id, fromMs);
-    if (startMs === null) return { bills, more: false };
+  let startMs = tenant.nextBillableMs;
+  while (startMs !== null) {
     const hour = clockHourOf(startMs, tenant.zone);
     const issueMs = issuedAtMs(hour.toMs, deps.issueDelayMs ?? ISSUE_DELAY_MS);
-    if (issueMs > deps.now()) return { bills, more: false };
+    if (issueMs > (deps.asOfMs ?? deps.now())) return { bills, more: false };
     if (bills >= billsMax || deps.signal?.aborted) return { bills, more: true };
     const issued = await deps.db.transaction().execute((trx) => issueBill(trx, deps, tenant, hour, issueMs));
     if (issued) bills += 1;
-    fromMs = hour.toMs;
+    startMs = await nextBillableMs(deps.db, tenant.id, hour.toMs);
     await nextTick(); // requests that wait for the event loop come first
+  }
+  return { bills, more: false };
+}
+
+/** When the next bill of all tenants is due that is due later than `afterMs`, or null. */
+export async function nextIssueMs(
+  deps: Pick<SettleDeps, 'db' | 'issueDelayMs'>,
+  afterMs: number,
+): Promise<number | null> {
+  const delayMs = deps.issueDelayMs ?? ISSUE_DELAY_MS;
+  let nextMs: number | null = null;
+  for await (const tenant of standings(deps.db)) {
+    const issueMs = await issueMsAfter(deps.db, tenant, { delayMs, afterMs });
+    if (issueMs !== null && (nextMs === null || issueMs < nextMs)) nextMs = issueMs;
+  }
+  return nextMs;
+}
+
+async function issueMsAfter(
+  db: Kysely<Database>,
+  tenant: Standing,
+  { delayMs, afterMs }: { delayMs: number; afterMs: number },
+): Promise<number | null> {
+  const startMs = tenant.nextBillableMs;
+  if (startMs === null) return null;
+  const firstMs = issueOf(startMs, tenant.zone, delayMs);
+  if (firstMs > afterMs) return firstMs;
+  // Its bill was due by then and is not there, for nothing was owed or it cannot be written: look beyond.
+  const laterMs = await nextBillableMs(db, tenant.id, afterMs - delayMs);
+  const nextMs = laterMs === null ? null : issueOf(laterMs, tenant.zone, delayMs);
+  return nextMs !== null && nextMs > afterMs ? nextMs : null;
+}
+
+/** A zone that nobody knows makes its bill due at once: the run says what is wrong. */
+function issueOf(startMs: number, zone: string, delayMs: number): number {
+  try {
+    return issuedAtMs(clockHourOf(startMs, zone).toMs, delayMs);
+  } catch {
+    return startMs;
   }
 }
 
 /** False when nothing is owed for the hour, or its bill is there already. */
-async function issueBill(trx: Trx, deps: SettleDeps, tenant: Tenant, hour: ClockHour, issueMs: number) {
+async function issueBill(trx: Trx, deps: SettleDeps, tenant: Standing, hour: ClockHour, issueMs: number) {
   const fromMs = await billedToMs(trx, tenant.id);
   if (fromMs >= hour.toMs) return false;
   const groups = await openGroups(trx, tenant.id, { fromMs, toMs: hour.toMs });

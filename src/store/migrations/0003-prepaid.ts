@@ -1,4 +1,5 @@
-import { type Kysely, PostgresAdapter } from 'kysely';
+import type { Kysely } from 'kysely';
+import { isPostgres } from '../dialect.ts';
 
 /** Prepaid groups: their terms, the money in them, and how it is earned and given back. `store/schema.ts` has the words. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -68,9 +69,8 @@ async function recognitionTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('transaction_id', 'text', (column) => column.references('ledger_transactions.id'))
     .addUniqueConstraint('recognitions_day', ['tenant_id', 'to_ms'])
     .execute();
-  const postgres = db.getExecutor().adapter instanceof PostgresAdapter;
   const lines = db.schema.createTable('recognition_lines');
-  await (postgres
+  await (isPostgres(db)
     ? lines.addColumn('id', 'bigserial', (column) => column.primaryKey())
     : lines.addColumn('id', 'integer', (column) => column.primaryKey().autoIncrement())
   )
