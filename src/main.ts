@@ -11,6 +11,9 @@ import { trustedClock } from './control/clock.ts';
 import { controlApp } from './control/http.ts';
 import { startJobs } from './control/jobs/runner.ts';
 import { loadOperatorToken } from './control/operator-token.ts';
+import { overdueJob } from './control/overdue/job.ts';
+import { recogniseJob } from './control/prepaid/recognise-job.ts';
+import { termJob } from './control/prepaid/term-job.ts';
 import { startProvisioner } from './control/provision.ts';
 import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
 import { adoptedServers } from './control/server/adopted.ts';
@@ -147,7 +150,7 @@ async function start(
   });
   teardown.push(() => provisioner.stop());
   const jobs = startJobs({
-    jobs: [settleJob({ issueDelayMs: config.billIssueDelayMs })],
+    jobs: [settleJob({ issueDelayMs: config.billIssueDelayMs }), overdueJob(control), recogniseJob, termJob(control)],
     holder: newId('request'),
     db: store.db,
     now: trustedNow,

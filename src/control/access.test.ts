@@ -56,6 +56,8 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'order.show': { orderId: order.id },
     'group.list': { tenantId: owner.tenantId },
     'group.show': { groupId },
+    'group.auto-renew': { groupId, enabled: true },
+    'notice.list': { tenantId: owner.tenantId },
     'replica.list': { endpointId },
     'audit.list': { tenantId: owner.tenantId },
     'wallet.show': { tenantId: owner.tenantId },

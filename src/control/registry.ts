@@ -9,6 +9,7 @@ import { endpointList } from './endpoint/list.ts';
 import { endpointPreview } from './endpoint/preview.ts';
 import { endpointShow } from './endpoint/show.ts';
 import { endpointUpdate } from './endpoint/update.ts';
+import { groupAutoRenew } from './group/auto-renew.ts';
 import { groupList } from './group/list.ts';
 import { groupShow } from './group/show.ts';
 import { keyCreate } from './key/create.ts';
@@ -16,6 +17,7 @@ import { keyList } from './key/list.ts';
 import { keyRevoke } from './key/revoke.ts';
 import { modelList } from './model/list.ts';
 import { modelShow } from './model/show.ts';
+import { noticeList } from './notice/list.ts';
 import { orderList } from './order/list.ts';
 import { orderNew } from './order/new.ts';
 import { orderPreviewNew } from './order/preview-new.ts';
@@ -75,6 +77,8 @@ export const verbs: readonly Verb[] = [
   orderShow,
   groupList,
   groupShow,
+  groupAutoRenew,
+  noticeList,
   usageList,
   usageSummary,
   billList,

@@ -171,6 +171,11 @@ export interface Database {
     /** null when it is nothing. */
     transaction_id: string | null;
   };
+  /** When a tenant's prepaid money is earned next; null: all of it is. */
+  recognition_standings: {
+    tenant_id: string;
+    due_ms: number | null;
+  };
   recognition_lines: {
     id: Generated<number>;
     recognition_id: string;
@@ -264,6 +269,27 @@ export interface Database {
     detail_json: string;
     at_ms: number;
   };
+  /** A tenant below zero, from the charge that took it there. At most one that has not ended for each tenant. */
+  overdues: {
+    id: string;
+    tenant_id: string;
+    since_ms: number;
+    /** Topped up in time, or its postpaid units were taken back. */
+    ended_at_ms: number | null;
+    outcome: 'cleared' | 'reclaimed' | null;
+    /** When its next notice or the reclaim is due. */
+    next_due_ms: number | null;
+  };
+  /** What a tenant was to be told. Unique by kind, subject and due time. */
+  notices: {
+    id: string;
+    tenant_id: string;
+    kind: (typeof NOTICE_KINDS)[number];
+    subject: string;
+    due_at_ms: number;
+    detail_json: string;
+    created_at_ms: number;
+  };
   /** What only one of several processes does at a time (`store/lease.ts`). */
   leases: {
     name: string;
@@ -279,3 +305,14 @@ export interface Database {
 
 export type Row<T extends keyof Database> = Selectable<Database[T]>;
 export type NewRow<T extends keyof Database> = Insertable<Database[T]>;
+
+export const NOTICE_KINDS = [
+  'expiring',
+  'expired',
+  'reclaimed',
+  'renewed',
+  'renew_failed',
+  'overdue',
+  'overdue_cleared',
+  'overdue_reclaimed',
+] as const;

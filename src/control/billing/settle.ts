@@ -7,6 +7,7 @@ import type { IdKind } from '../../core/ids.ts';
 import { audit } from '../../store/audit.ts';
 import { post } from '../../store/ledger.ts';
 import type { Database, NewRow } from '../../store/schema.ts';
+import { noteCharge, overdueReclaimMs } from '../overdue/overdue.ts';
 import type { Trx } from '../verb.ts';
 import { billedToMs, nextBillableMs, openGroups, type Standing, standings } from './groups.ts';
 
@@ -67,6 +68,9 @@ async function settleTenant(deps: SettleDeps, tenant: Standing, billsMax: number
     const hour = clockHourOf(startMs, tenant.zone);
     const issueMs = issuedAtMs(hour.toMs, deps.issueDelayMs ?? ISSUE_DELAY_MS);
     if (issueMs > (deps.asOfMs ?? deps.now())) return { bills, more: false };
+    // The tenant stays overdue before that: its units are taken back first.
+    const reclaimMs = await overdueReclaimMs(deps.db, tenant.id);
+    if (reclaimMs !== null && issueMs > reclaimMs) return { bills, more: false };
     if (bills >= billsMax || deps.signal?.aborted) return { bills, more: true };
     const issued = await deps.db.transaction().execute((trx) => issueBill(trx, deps, tenant, hour, issueMs));
     if (issued) bills += 1;
@@ -155,6 +159,7 @@ async function issueBill(trx: Trx, deps: SettleDeps, tenant: Standing, hour: Clo
     arithmetic: line.arithmetic,
   }));
   await insertLines(trx, lines);
+  await noteCharge(trx, deps, tenant.id, issueMs);
   const actor = { kind: 'system', job: 'settle' } as const;
   await audit(
     trx,

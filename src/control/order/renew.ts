@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { IdKind } from '../../core/ids.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
@@ -44,7 +43,7 @@ export const orderRenew = defineVerb({
 /** Carries out a renewal's quote: by hand or by auto-renewal. Throws `payment_required`, and `conflict` when it raced. */
 export async function renewGroup(
   trx: Trx,
-  by: Pick<Ctx, 'now'> & { newId(kind: IdKind): string },
+  by: Pick<Ctx, 'now' | 'newId'>,
   renewal: {
     readonly tenant: Row<'tenants'>;
     readonly before: Row<'instance_groups'>;

@@ -49,7 +49,8 @@ export async function failOrder(
   });
 }
 
-async function payBack(trx: Trx, deps: Deps, order: Row<'orders'>): Promise<void> {
+/** What an order paid that never succeeded, in full. */
+export async function payBack(trx: Trx, deps: Pick<Deps, 'now' | 'newId'>, order: Row<'orders'>): Promise<void> {
   if (order.billing_type === 'postpaid') return;
   const lots = (await openLots(trx, order.group_id)).filter((lot) => lot.order_id === order.id);
   const { closes } = planPayBack(lots, await requireTenant(trx, order.tenant_id));

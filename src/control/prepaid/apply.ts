@@ -4,9 +4,10 @@ import { post } from '../../store/ledger.ts';
 import type { NewRow, Row } from '../../store/schema.ts';
 import { requireTenant } from '../internal.ts';
 import type { Price } from '../order/price.ts';
+import { noteCredit } from '../overdue/overdue.ts';
 import type { Trx } from '../verb.ts';
 import type { Close, Plan } from './plan.ts';
-import { recognisedMicros, recogniseUntil } from './recognise.ts';
+import { recognisedMicros, recogniseUntil, scheduleRecognition } from './recognise.ts';
 
 type By = { now(): number; newId(kind: IdKind): string };
 type OrderFacts = Pick<Row<'orders'>, 'id' | 'tenant_id' | 'group_id'>;
@@ -20,6 +21,7 @@ export async function applyPlan(
 ): Promise<void> {
   await buy(trx, by, order, { plan, price, atMs });
   await closeLots(trx, by, order, { closes: plan.closes, atMs, memo: 'Prepaid units given back' });
+  if (plan.buys.length > 0) await scheduleRecognition(trx, await requireTenant(trx, order.tenant_id));
 }
 
 async function buy(
@@ -85,7 +87,8 @@ export async function closeLots(
   { closes, atMs, memo }: { closes: readonly Close[]; atMs: number; memo: string },
 ): Promise<void> {
   if (closes.length === 0) return;
-  await recogniseUntil(trx, by, await requireTenant(trx, order.tenant_id), atMs);
+  const tenant = await requireTenant(trx, order.tenant_id);
+  await recogniseUntil(trx, by, tenant, atMs);
   let refundMicros = 0n;
   let revenueMicros = 0n;
   for (const close of closes) {
@@ -93,10 +96,12 @@ export async function closeLots(
     refundMicros += close.refundMicros;
     revenueMicros += close.earnedMicros - (await recognisedMicros(trx, close.lot.id));
   }
+  await scheduleRecognition(trx, tenant);
   const entries = entriesOf({ wallet: refundMicros, revenue: revenueMicros, unearned: -refundMicros - revenueMicros });
   if (entries.length === 0) return;
   const idempotencyKey = `order:${order.id}:close`;
   await post(trx, by, { tenantId: order.tenant_id, kind: 'refund', idempotencyKey, memo, bookedAtMs: atMs, entries });
+  await noteCredit(trx, by, order.tenant_id, atMs);
 }
 
 async function insertClosing(trx: Trx, by: By, order: OrderFacts, close: Close, atMs: number): Promise<void> {

@@ -40,6 +40,16 @@ export async function nextRecognitionMs(db: Kysely<Database>, tenant: Tenant): P
   return from_ms === null ? null : nextMidnightMs(Math.max(doneMs, from_ms), tenant.zone);
 }
 
+/** Writes down when the job is to come back. To be called after whatever changes lots or recognises them. */
+export async function scheduleRecognition(trx: Trx, tenant: Tenant): Promise<void> {
+  const dueMs = await nextRecognitionMs(trx, tenant);
+  await trx
+    .insertInto('recognition_standings')
+    .values({ tenant_id: tenant.id, due_ms: dueMs })
+    .onConflict((conflict) => conflict.column('tenant_id').doUpdateSet({ due_ms: dueMs }))
+    .execute();
+}
+
 /** Every midnight that has passed by `untilMs`, in order. */
 export async function recogniseUntil(trx: Trx, by: RecogniseBy, tenant: Tenant, untilMs: number): Promise<void> {
   for (;;) {

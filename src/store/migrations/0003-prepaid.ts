@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { isPostgres } from '../dialect.ts';
 
 /** Prepaid groups: their terms, the money in them, and how it is earned and given back. `store/schema.ts` has the words. */
@@ -15,6 +15,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .execute();
   await termTables(db);
   await recognitionTables(db);
+  await overdueTables(db);
 }
 
 async function termTables(db: Kysely<unknown>): Promise<void> {
@@ -80,8 +81,43 @@ async function recognitionTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('amount_total_micros', 'bigint', (column) => column.notNull())
     .addUniqueConstraint('recognition_lines_lot', ['recognition_id', 'lot_id'])
     .execute();
+  await db.schema
+    .createTable('recognition_standings')
+    .addColumn('tenant_id', 'text', (column) => column.primaryKey().references('tenants.id'))
+    .addColumn('due_ms', 'bigint')
+    .execute();
+  await index(db, 'recognition_standings', ['due_ms', 'tenant_id']);
   // The last line of a lot is where its next one starts.
   await index(db, 'recognition_lines', ['lot_id', 'id']);
+}
+
+async function overdueTables(db: Kysely<unknown>): Promise<void> {
+  await table(db, 'overdues')
+    .addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'))
+    .addColumn('since_ms', 'bigint', (column) => column.notNull())
+    .addColumn('ended_at_ms', 'bigint')
+    .addColumn('outcome', 'text')
+    .addColumn('next_due_ms', 'bigint')
+    .execute();
+  await db.schema
+    .createIndex('overdues_open')
+    .on('overdues')
+    .column('tenant_id')
+    .unique()
+    .where(sql.ref('ended_at_ms'), 'is', null)
+    .execute();
+  await index(db, 'overdues', ['next_due_ms', 'id']);
+  await table(db, 'notices')
+    .addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'))
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('subject', 'text', (column) => column.notNull())
+    .addColumn('due_at_ms', 'bigint', (column) => column.notNull())
+    .addColumn('detail_json', 'text', (column) => column.notNull())
+    .addColumn('created_at_ms', 'bigint', (column) => column.notNull())
+    .addUniqueConstraint('notices_once', ['kind', 'subject', 'due_at_ms'])
+    .execute();
+  await index(db, 'notices', ['tenant_id', 'due_at_ms', 'id']);
+  await index(db, 'notices', ['due_at_ms', 'id']);
 }
 
 function table(db: Kysely<unknown>, name: string) {
