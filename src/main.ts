@@ -30,7 +30,7 @@ import { createGateway, type GatewayStats } from './gateway/gateway.ts';
 import { listen, requestListener } from './listener.ts';
 import type { Logger } from './log.ts';
 import { checkLedger, type LedgerReport } from './store/ledger.ts';
-import { lockDataFolder } from './store/lock.ts';
+import { lockDataFolder, makeDataFolder } from './store/lock.ts';
 import { storageError } from './store/storage-error.ts';
 import { openStore } from './store/store.ts';
 
@@ -83,8 +83,13 @@ async function start(
 ): Promise<Cubit> {
   const now = injected ?? Date.now;
   const trustedNow = injected ?? moneyClock(log);
-  const lock = lockDataFolder(config.dataDir);
-  teardown.push(() => lock.release());
+  // With PostgreSQL the folder holds no database: what several processes must not do twice, its transactions see to.
+  if (config.databaseUrl === null) {
+    const lock = lockDataFolder(config.dataDir);
+    teardown.push(() => lock.release());
+  } else {
+    onDisk(() => makeDataFolder(config.dataDir));
+  }
   const operatorToken = onDisk(() => loadOperatorToken(config.dataDir));
   const catalog = await loadCatalog(config.catalogDir);
   const store = await openStore(

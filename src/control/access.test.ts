@@ -1,7 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
+import { openStore } from '../store/store.ts';
 import { settle } from './billing/settle.ts';
 import { newId } from './call.ts';
-import { OPERATOR, refusal, testControl } from './fixture.ts';
+import { OPERATOR, refusal, TestControl, testControl } from './fixture.ts';
 import { verbs } from './registry.ts';
 
 const named = (access: 'manage' | 'operator') =>
@@ -22,7 +23,9 @@ test.each(named('operator'))('%s refuses a key of scope manage', async (_name, v
 
 /** Ids that belong to another tenant, for each verb that takes one. */
 describe('what belongs to another tenant answers like what does not exist', async () => {
-  const control = await testControl();
+  // One world for all of them, so it is not closed with the first test that uses it.
+  const control = new TestControl(await openStore({ path: ':memory:' }));
+  afterAll(() => control.store.close());
   const owner = await control.tenant();
   const stranger = await control.tenant();
   const { endpointId, groups } = await control.endpoint(owner.manager);

@@ -33,8 +33,10 @@ export class PostgresKysely extends Kysely<Database> {
       keepAlive: true,
       types: { getTypeParser: parserOf },
     });
-    // A connection that breaks while idle: the pool has dropped it, and the next statement opens another.
+    // A connection that breaks is the failure of the statement that needs it; between statements it is nobody's, and
+    // without these listeners it would end the process.
     pool.on('error', () => {});
+    pool.on('connect', (client) => client.on('error', () => {}));
     super({
       dialect: new PostgresDialect({ pool, onCreateConnection: async (connection) => speakPlainly(connection) }),
     });

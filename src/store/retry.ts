@@ -10,13 +10,16 @@ const DEADLOCK_DETECTED = '40P01';
  * Runs a transaction again, after a short random wait, when PostgreSQL took it back because of others at the same
  * moment: nothing of it is left then. 30 attempts, about five seconds; then `conflict`.
  */
-export async function retried<T>(transaction: () => Promise<T>): Promise<T> {
+export async function retried<T>(
+  transaction: () => Promise<T>,
+  { attemptsMax = ATTEMPTS_MAX }: { readonly attemptsMax?: number } = {},
+): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await transaction();
     } catch (error) {
       if (!wasTakenBack(error)) throw error;
-      if (attempt === ATTEMPTS_MAX) throw tooBusy(error);
+      if (attempt >= attemptsMax) throw tooBusy(error);
     }
     await sleep(Math.random() * Math.min(WAIT_MS_MAX, 2 ** attempt));
   }

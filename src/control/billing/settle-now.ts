@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { overdueReclaimMs } from '../overdue/overdue.ts';
 import { Count } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { settle } from './settle.ts';
@@ -16,7 +17,13 @@ export const billSettle = defineVerb({
     failedTenantIds: z.array(z.string()).describe('Tenants whose bills could not be written; the log says why'),
   }),
   async run({ ctx }) {
-    const { bills, more, failures } = await settle({ db: ctx.db, now: () => ctx.now(), newId: ctx.newId });
+    const { bills, more, failures } = await settle({
+      db: ctx.db,
+      now: () => ctx.now(),
+      newId: ctx.newId,
+      // Units of a tenant that stays overdue are taken back before they are billed on.
+      holdMs: (tenantId) => overdueReclaimMs(ctx.db, tenantId),
+    });
     return { bills, more, failedTenantIds: failures.map((failure) => failure.tenantId) };
   },
 });

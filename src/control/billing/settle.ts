@@ -7,7 +7,7 @@ import type { IdKind } from '../../core/ids.ts';
 import { audit } from '../../store/audit.ts';
 import { post } from '../../store/ledger.ts';
 import type { Database, NewRow } from '../../store/schema.ts';
-import { noteCharge, overdueReclaimMs } from '../overdue/overdue.ts';
+import { noteCharge } from '../overdue/overdue.ts';
 import type { Trx } from '../verb.ts';
 import { billedToMs, nextBillableMs, openGroups, type Standing, standings } from './groups.ts';
 
@@ -22,6 +22,8 @@ export interface SettleDeps {
   readonly asOfMs?: number;
   /** From an hour's end to its bill; 1 h unless told otherwise. */
   readonly issueDelayMs?: number;
+  /** Bills of a tenant that are due later than this wait: something else comes first. The runner keeps that order itself. */
+  holdMs?(tenantId: string): Promise<number | null>;
   /** Bills of one run at most. */
   readonly billsMax?: number;
   readonly signal?: AbortSignal;
@@ -68,9 +70,8 @@ async function settleTenant(deps: SettleDeps, tenant: Standing, billsMax: number
     const hour = clockHourOf(startMs, tenant.zone);
     const issueMs = issuedAtMs(hour.toMs, deps.issueDelayMs ?? ISSUE_DELAY_MS);
     if (issueMs > (deps.asOfMs ?? deps.now())) return { bills, more: false };
-    // The tenant stays overdue before that: its units are taken back first.
-    const reclaimMs = await overdueReclaimMs(deps.db, tenant.id);
-    if (reclaimMs !== null && issueMs > reclaimMs) return { bills, more: false };
+    const holdMs = (await deps.holdMs?.(tenant.id)) ?? Number.POSITIVE_INFINITY;
+    if (issueMs > holdMs) return { bills, more: false };
     if (bills >= billsMax || deps.signal?.aborted) return { bills, more: true };
     const issued = await deps.db.transaction().execute((trx) => issueBill(trx, deps, tenant, hour, issueMs));
     if (issued) bills += 1;

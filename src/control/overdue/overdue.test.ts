@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkLedger } from '../../store/ledger.ts';
-import { settle } from '../billing/settle.ts';
-import { newId } from '../call.ts';
+import { billSettle } from '../billing/settle-now.ts';
 import { endpointShow } from '../endpoint/show.ts';
 import { OPERATOR, refusal, type TestControl, type TestTenant } from '../fixture.ts';
 import { groupShow } from '../group/show.ts';
@@ -85,7 +84,7 @@ describe('overdue', () => {
 
   test('bills that are asked for by hand do not run ahead of it', async () => {
     control.nowMs = at('2026-04-20T00:00');
-    await settle({ ...control.deps, newId });
+    await control.call(billSettle, OPERATOR, {});
     await jobs();
     expect(await show()).toMatchObject({ billedSeconds: 28 * 3600 });
   });
