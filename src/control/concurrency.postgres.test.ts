@@ -65,10 +65,12 @@ describe('two control planes at once', () => {
     const [a, b] = await twoControls();
     a.fleet.slots = b.fleet.slots = 1000;
     for (let round = 0; round < ROUNDS; round++) {
-      const { manager } = await a.tenant('7.30'); // an hour of two units costs 7.20
-      const { endpointId } = await a.endpoint(manager);
-      const order = (control: TestControl) => control.call(orderNew, manager, { endpointId, units: 1 });
-      const ends = await outcomes([order(a), order(b), order(a), order(b)]);
+      const { manager } = await a.tenant('10.90'); // an hour of three units costs 10.80
+      const one = await a.endpoint(manager, 1, 'one');
+      const two = await a.endpoint(manager, 1, 'two');
+      const order = (control: TestControl, { endpointId }: { endpointId: string }) =>
+        control.call(orderNew, manager, { endpointId, units: 1 });
+      const ends = await outcomes([order(a, one), order(b, two), order(a, two), order(b, one)]);
       expect(ends).toEqual({ done: 1, refused: ['payment_required', 'payment_required', 'payment_required'] });
     }
     await close(a, b);

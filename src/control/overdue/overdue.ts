@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import { isCleared, nextOverdueEvent, OVERDUE_MS } from '../../core/commerce/overdue.ts';
 import type { IdKind } from '../../core/ids.ts';
-import { balanceMicros } from '../../store/ledger.ts';
+import { balanceMicros, overdrawnOf } from '../../store/ledger.ts';
 import { notify } from '../../store/notices.ts';
 import type { Database, Row } from '../../store/schema.ts';
 import { LIVE_GROUP_STATES } from '../internal.ts';
@@ -19,15 +19,20 @@ export function openOverdue(db: Kysely<Database>, tenantId: string): Promise<Row
     .executeTakeFirst();
 }
 
-/** When its postpaid units will be taken back; null while it is not overdue. */
-export async function overdueReclaimMs(db: Kysely<Database>, tenantId: string): Promise<number | null> {
-  const overdue = await openOverdue(db, tenantId);
-  return overdue === undefined ? null : overdue.since_ms + OVERDUE_MS;
+/** After charges: a tenant below zero with postpaid units that could be taken back is overdue from its charge. */
+export async function noteCharges(
+  trx: Trx,
+  by: By,
+  charges: readonly { readonly tenantId: string; readonly atMs: number }[],
+): Promise<void> {
+  const overdrawn = await overdrawnOf(
+    trx,
+    charges.map((charge) => charge.tenantId),
+  );
+  for (const { tenantId, atMs } of charges) if (overdrawn.has(tenantId)) await fallOverdue(trx, by, tenantId, atMs);
 }
 
-/** After a charge: below zero, with postpaid units that could be taken back, the tenant is overdue from that instant. */
-export async function noteCharge(trx: Trx, by: By, tenantId: string, chargedAtMs: number): Promise<void> {
-  if ((await balanceMicros(trx, tenantId)) >= 0n) return;
+async function fallOverdue(trx: Trx, by: By, tenantId: string, chargedAtMs: number): Promise<void> {
   const live = await livePostpaidGroups(trx, tenantId, chargedAtMs);
   if (live.length === 0) return;
   const inserted = await trx
