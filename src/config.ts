@@ -17,6 +17,11 @@ const integer = (min: number, max: number) => {
 };
 const text = z.string('has to be text').min(1, 'has to be said');
 
+const yesOrNo = z.union(
+  [z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')],
+  'has to be true or false',
+);
+
 const Config = z.strictObject({
   host: text.default('127.0.0.1'),
   port: integer(0, 65_535).default(8420),
@@ -43,10 +48,10 @@ const Config = z.strictObject({
   billIssueDelayMs: integer(3_600_000, 7_200_000).default(3_600_000),
   /** How long an order may wait for its units before it fails. */
   provisionMsMax: integer(1000, 86_400_000).default(600_000),
+  /** Whether prepaid units serve between their expiry and their reclaim a day later. */
+  graceServes: yesOrNo.default(true),
   /** Creates the tenant `demo` with a wallet, a key and an endpoint at the first start. */
-  demo: z
-    .union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')], 'has to be true or false')
-    .default(true),
+  demo: yesOrNo.default(true),
 });
 
 export type Config = z.output<typeof Config>;

@@ -145,7 +145,8 @@ async function start(
       );
     },
   };
-  const publisher = await snapshotPublisher({ ...control, apply: (snapshot) => gateway.apply(snapshot) });
+  const { graceServes } = config;
+  const publisher = await snapshotPublisher({ ...control, graceServes, apply: (snapshot) => gateway.apply(snapshot) });
   teardown.push(() => publisher.stop());
   const provisioner = startProvisioner({
     ...control,
