@@ -219,7 +219,10 @@ export function checkQuote(quoteId: string | undefined, quotes: readonly Quote[]
 /** Money that is lost has to be seen before: throws `invalid_request` when a penalty was not previewed. */
 export function checkAgreed(quoteId: string | undefined, quote: Quote): void {
   if (quoteId !== undefined || moneyOf(quote).penaltyMicros === 0n) return;
-  throw invalidField('quoteId', 'giving back prepaid units has a penalty: preview it, and send the quoteId to agree');
+  throw invalidField(
+    'quoteId',
+    `giving back prepaid units has a penalty: see it first (order preview-${quote.kind}), and send its quoteId to agree`,
+  );
 }
 
 function quoteChanged(why: string): CubitError {

@@ -20,7 +20,8 @@ export async function applyPlan(
   { plan, price, atMs }: { plan: Plan; price: Price; atMs: number },
 ): Promise<void> {
   await buy(trx, by, order, { plan, price, atMs });
-  await closeLots(trx, by, order, { closes: plan.closes, atMs, memo: 'Prepaid units given back' });
+  const memo = plan.closes.map((close) => close.arithmetic).join('; ');
+  await closeLots(trx, by, order, { closes: plan.closes, atMs, memo });
   if (plan.buys.length > 0) await scheduleRecognition(trx, await requireTenant(trx, order.tenant_id));
 }
 
