@@ -87,7 +87,7 @@ if (values.json) {
   })) {
     console.log(`${name}: ${hourRun.bills} bills, ${hourRun.lines} lines an hour-run: ${hourRun.runMs.join(', ')} ms`);
     console.log(
-      `${name}: ${past.lines} lines in ${past.seconds} s; ${past.usPerLine.at1x} µs a line at 1×, ${past.usPerLine.at10x} µs at 10× history; memory ${past.rssMb.start} → ${past.rssMb.end} MiB (most ${past.rssMb.max})`,
+      `${name}: ${past.lines} lines in ${past.seconds} s; ${past.usPerLine.at1x} µs a line at 1×, ${past.usPerLine.at10x} µs at 10× history (processor: ${past.cpuUsPerLine.at1x} and ${past.cpuUsPerLine.at10x}); memory ${past.rssMb.start} → ${past.rssMb.end} MiB (most ${past.rssMb.max})`,
     );
   }
 }

@@ -11,7 +11,8 @@ import type { Store } from '../../store/store.ts';
 import { Crash, crashable } from './crash.ts';
 
 const SLOTS = 64;
-const POINTS_MAX = 80;
+/** A death comes within so many points: early in a verb, anywhere in one, or deep in the jobs. */
+const POINTS_MAX = [6, 25, 200] as const;
 const DEATHS_MAX = 20;
 
 /** A control plane that dies now and then and is started again on the same database. */
@@ -67,7 +68,9 @@ export class MortalControl {
    */
   async survive<T>(work: () => Promise<T>, again: () => void = () => {}): Promise<T> {
     for (let attempt = 0; ; attempt++) {
-      if (attempt < DEATHS_MAX && this.#random(100) < this.#deathPercent) this.crash.arm(1 + this.#random(POINTS_MAX));
+      if (attempt < DEATHS_MAX && this.#random(100) < this.#deathPercent) {
+        this.crash.arm(1 + this.#random(POINTS_MAX[this.#random(3)]!));
+      }
       try {
         const answer = await work();
         if (!this.crash.dead) {

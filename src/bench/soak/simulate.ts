@@ -198,6 +198,7 @@ class World {
 
   /** The provisioner works, some units fail; then every tenant looks what has become of its orders. */
   async #provision(): Promise<void> {
+    const atMs = this.mortal.nowMs;
     await this.mortal.survive(() => this.mortal.provisioner.reconcile());
     const { fleet } = this.mortal.control;
     for (const { replicaId, state } of fleet.list()) {
@@ -206,13 +207,12 @@ class World {
     }
     await this.mortal.survive(() => this.mortal.provisioner.reconcile());
     fleet.allDrained();
-    for (const group of this.#groups.filter(({ wanted }) => wanted !== null)) await this.#look(group);
+    for (const group of this.#groups.filter(({ wanted }) => wanted !== null)) await this.#look(group, atMs);
   }
 
-  async #look(group: Group): Promise<void> {
+  async #look(group: Group, atMs: number): Promise<void> {
     const seen = (await this.#call(groupShow, { groupId: group.groupId }))!;
     const { groupId, tenantId, placedAtMs, wanted } = group;
-    const atMs = this.mortal.nowMs;
     if (seen.state === 'failed') {
       this.#groups = this.#groups.filter((one) => one !== group);
     } else if (seen.state === 'active') {

@@ -17,7 +17,7 @@ test.each([1, 2, 3])(
   },
 );
 
-test('the check sees one micro, one second and one bill', async () => {
+test('the check sees a second, a price, one micro in a wallet and a missing line', async () => {
   const { mortal, events } = await simulate({ ...DAYS, seed: 4 });
   const { db } = mortal.store;
   const start = events.findIndex((event) => event.kind === 'start');
@@ -27,7 +27,7 @@ test('the check sees one micro, one second and one bill', async () => {
   const later = tampered((event) => ({ ...event, atMs: (event as { atMs: number }).atMs + 1000 }) as SoakEvent);
   expect(await check(db, later)).not.toEqual([]);
   const dearer = tampered(
-    (event) => ({ ...event, priceMicros: (event as { priceMicros: bigint }).priceMicros + 1n }) as SoakEvent,
+    (event) => ({ ...event, priceMicros: (event as { priceMicros: bigint }).priceMicros + 100_000n }) as SoakEvent,
   );
   expect(await check(db, dearer)).not.toEqual([]);
   const tenantId = (events[0] as { tenantId: string }).tenantId;
