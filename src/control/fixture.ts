@@ -3,7 +3,6 @@ import type { Catalog, Model, Template } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
 import type { EngineAddress } from '../engine/port.ts';
 import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaState, ReplicaStatus } from '../fleet/port.ts';
-import { testStore } from '../store/fixture.ts';
 import type { Store } from '../store/store.ts';
 import { type ControlDeps, callVerb, newId } from './call.ts';
 import { endpointCreate } from './endpoint/create.ts';
@@ -207,6 +206,8 @@ export class TestControl {
 export type Json = Record<string, any>;
 
 export async function testControl(): Promise<TestControl> {
+  // Here, so that what is no test can use the rest of this file.
+  const { testStore } = await import('../store/fixture.ts');
   return new TestControl(await testStore());
 }
 

@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -16,6 +16,11 @@ import { storageError } from './storage-error.ts';
 /** Statements and transactions that may wait for the one connection, and how long. */
 const QUEUE_MAX = 10_000;
 const WAIT_MS_MAX = 30_000;
+/** Prepared statements that are kept, the oldest goes first; a long text is a list of values that comes once. */
+const STATEMENTS_MAX = 300;
+const STATEMENT_CHARS_MAX = 4_000;
+/** Of database pages: the inner pages of years of bills. */
+const CACHE_KIB = 32 * 1024;
 
 /**
  * Kysely over Node's own SQLite: one connection, its users in a queue. Kysely's compiler and introspector are used as
@@ -86,8 +91,14 @@ class NodeSqliteDriver implements Driver {
   }
 }
 
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly returnsRows: boolean;
+}
+
 class NodeSqliteConnection implements DatabaseConnection {
   readonly database: DatabaseSync;
+  readonly #prepared = new Map<string, Prepared>();
 
   constructor(database: DatabaseSync) {
     this.database = database;
@@ -95,14 +106,26 @@ class NodeSqliteConnection implements DatabaseConnection {
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     try {
-      const statement = this.database.prepare(query.sql);
+      const { statement, returnsRows } = this.#prepare(query.sql);
       const parameters = query.parameters.map(toSqlite);
-      if (statement.columns().length > 0) return { rows: statement.all(...parameters).map((row) => plainRow<R>(row)) };
+      if (returnsRows) return { rows: statement.all(...parameters).map((row) => plainRow<R>(row)) };
       const { changes, lastInsertRowid } = statement.run(...parameters);
       return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
     } catch (error) {
       throw storageError(error);
     }
+  }
+
+  #prepare(sql: string): Prepared {
+    const kept = this.#prepared.get(sql);
+    if (kept !== undefined) return kept;
+    const statement = this.database.prepare(sql);
+    const prepared = { statement, returnsRows: statement.columns().length > 0 };
+    if (sql.length > STATEMENT_CHARS_MAX) return prepared;
+    const [oldest] = this.#prepared.keys();
+    if (oldest !== undefined && this.#prepared.size >= STATEMENTS_MAX) this.#prepared.delete(oldest);
+    this.#prepared.set(sql, prepared);
+    return prepared;
   }
 
   async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
@@ -130,6 +153,7 @@ export function openSqlite(path: string): DatabaseSync {
     const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5_000, readBigInts: true });
     database.exec('PRAGMA journal_mode = WAL');
     database.exec('PRAGMA synchronous = FULL');
+    database.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
     return database;
   } catch (error) {
     throw storageError(error);
