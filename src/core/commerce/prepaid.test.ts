@@ -33,6 +33,20 @@ describe('worked examples', () => {
     });
   });
 
+  test('the sums of docs/billing.md: 14 of 31 days and 3 hours are left', () => {
+    const fromMs = Date.parse('2026-04-13T09:00+08:00');
+    const toMs = Date.parse('2026-05-14T12:00+08:00');
+    const atMs = Date.parse('2026-04-30T12:00+08:00');
+    expect(spanSeconds({ fromMs, toMs }, atMs)).toMatchObject({ term: 2_689_200, unused: 1_209_600 });
+    expect(restPriceMicros(1, { fromMs, toMs, months: 1 }, atMs, 1_728_000_000n)).toBe(777_253_012n);
+    const lot = { fromMs, toMs, units: 2, paidMicros: termPriceMicros(2, 1, 1_728_000_000n) };
+    expect(closeLot(lot, { atMs, units: 2, penalty: 0.3 })).toMatchObject({
+      refundMicros: 1_088_154_216n,
+      penaltyMicros: 466_351_808n,
+    });
+    expect(earnedMicros(lot, Date.parse('2026-04-14T00:00+08:00'))).toBe(69_397_590n);
+  });
+
   test('given back before it began: the penalty only', () => {
     const closing = closeLot(month, { atMs: -5, units: 3, penalty: 0.3 });
     expect(closing).toEqual({
