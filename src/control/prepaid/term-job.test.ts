@@ -4,7 +4,7 @@ import { endpointShow } from '../endpoint/show.ts';
 import { OPERATOR, refusal, type TestControl, type TestTenant } from '../fixture.ts';
 import { groupAutoRenew } from '../group/auto-renew.ts';
 import { groupShow } from '../group/show.ts';
-import { runJobs } from '../jobs/fixture.ts';
+import { runJobs, runJobsDying } from '../jobs/fixture.ts';
 import { noticeList } from '../notice/list.ts';
 import { orderList } from '../order/list.ts';
 import { orderNew } from '../order/new.ts';
@@ -80,6 +80,24 @@ describe('the last days of a term', () => {
     expect(await notices()).toEqual(steady);
     expect(steady.map(([kind]) => kind)).toEqual([...Array(7).fill('expiring'), 'expired', 'reclaimed']);
     expect(await accountsOf(control)).toEqual(accounts);
+  });
+
+  test('killed in any transaction and started again, nothing is done twice and nothing left out', async () => {
+    const life = async (run: () => Promise<unknown>) => {
+      ({ control, tenant } = await prepaidWorld('7000'));
+      await buy(control, tenant, { units: 1, autoRenewMonths: 1 });
+      control.nowMs += 45 * DAY_MS;
+      await run();
+      return [await notices(), await accountsOf(control)];
+    };
+    const steady = await life(jobs);
+    let made = 0;
+    let deaths = 0;
+    const mortal = await life(async () => {
+      deaths = await runJobsDying(control, () => ++made % 7 === 0 && deaths < 1000);
+    });
+    expect(mortal).toEqual(steady);
+    expect(deaths).toBeGreaterThan(10);
   });
 
   test('a renewal in the grace day goes on without a free day', async () => {
