@@ -34,6 +34,7 @@ const NOUNS: Readonly<Record<string, string>> = {
   notice: 'what a tenant was to be told: terms that end, renewals, overdue wallets',
   usage: 'receipts of requests, one by one and summed',
   bill: 'bills by the hour, and what is not billed yet',
+  statement: 'a month: wallet, bills, prepaid money, each group',
   server: 'servers that run already and were adopted',
   replica: 'running copies behind the units',
   audit: 'who changed what',

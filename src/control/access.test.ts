@@ -67,6 +67,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'wallet.entries': { tenantId: owner.tenantId },
     'usage.list': { tenantId: owner.tenantId },
     'usage.summary': { tenantId: owner.tenantId },
+    'statement.show': { tenantId: owner.tenantId, month: '2026-04' },
     'bill.list': { tenantId: owner.tenantId },
     'bill.preview': { tenantId: owner.tenantId },
     'bill.show': { billId: bill.id },

@@ -32,6 +32,7 @@ import { replicaList } from './replica/list.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
 import { serverRemove } from './server/remove.ts';
+import { statementShow } from './statement/show.ts';
 import { templateList } from './template/list.ts';
 import { templateShow } from './template/show.ts';
 import { tenantCreate } from './tenant/create.ts';
@@ -85,6 +86,7 @@ export const verbs: readonly Verb[] = [
   billShow,
   billPreview,
   billSettle,
+  statementShow,
   serverAdopt,
   serverList,
   serverRemove,

@@ -82,7 +82,8 @@ export async function recogniseDay(trx: Trx, by: RecogniseBy, tenant: Tenant, to
           kind: 'recognition',
           idempotencyKey: `recognition:${tenant.id}:${toMs}`,
           memo: `Prepaid units, days until ${day}`,
-          bookedAtMs: toMs,
+          // The last instant of the day that passed, so that it counts in that day's month.
+          bookedAtMs: toMs - 1,
           entries: move(amountMicros, 'unearned', 'revenue'),
         });
   const id = by.newId('recognition');

@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { Temporal } from 'temporal-polyfill';
 import { describe, expect, test } from 'vitest';
-import { autoRenewLock, expiryDayOf, nextMidnightMs, nextStretch, nextTermEvents, type Stretch } from './term.ts';
+import {
+  autoRenewLock,
+  expiryDayOf,
+  monthOf,
+  nextMidnightMs,
+  nextStretch,
+  nextTermEvents,
+  type Stretch,
+} from './term.ts';
 
 const DAY_MS = 86_400_000;
 const ZONES = ['Asia/Shanghai', 'UTC', 'America/Sao_Paulo', 'Europe/Lisbon', 'America/New_York', 'Australia/Lord_Howe'];
@@ -137,6 +145,13 @@ test('midnight comes strictly after, in zones that skip it too', () => {
       expect(day(midnight)).not.toBe(day(atMs));
     }),
   );
+});
+
+test('months of a zone follow one another', () => {
+  const april = monthOf('2026-04', 'Europe/Lisbon');
+  expect(monthOf('2026-05', 'Europe/Lisbon').fromMs).toBe(april.toMs);
+  expect(april).toEqual({ fromMs: Date.parse('2026-03-31T23:00Z'), toMs: Date.parse('2026-04-30T23:00Z') });
+  expect(() => monthOf('2026-13', 'UTC')).toThrow(RangeError);
 });
 
 test.each([0, -1, 1.5, Number.NaN])('%d months buy nothing', (months) => {

@@ -64,6 +64,13 @@ export function nextMidnightMs(atMs: number, zone: string): number {
   return tomorrow.toZonedDateTime({ timeZone: zone }).epochMilliseconds;
 }
 
+/** A calendar month, `YYYY-MM`, of the zone: [fromMs, toMs). Throws RangeError on what is no month. */
+export function monthOf(month: string, zone: string): { fromMs: number; toMs: number } {
+  const first = Temporal.PlainYearMonth.from(month).toPlainDate({ day: 1 });
+  const startMs = (day: Temporal.PlainDate) => day.toZonedDateTime({ timeZone: zone }).epochMilliseconds;
+  return { fromMs: startMs(first), toMs: startMs(first.add({ months: 1 })) };
+}
+
 const REMINDER_DAYS = 7;
 const AUTO_RENEW_DAYS = 3;
 
