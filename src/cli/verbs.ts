@@ -121,13 +121,14 @@ function addFlag(command: Command, name: string, field: Field, required: boolean
   else command.option(`${flag} <value>`, hint, collect);
 }
 
-/** `modelId=…,units=…[,templateId=…]` */
+/** `modelId=…,units=… and, as needed, templateId, months` */
 function shapeOf(item: Field | undefined): string {
   const names = Object.keys(item?.properties ?? {});
   if (names.length === 0) return '';
   const needed = names.filter((name) => item?.required?.includes(name));
-  const others = names.filter((name) => !needed.includes(name) && name !== 'billingType');
-  return `: ${needed.map((name) => `${name}=…`).join(',')}${others.map((name) => `[,${name}=…]`).join('')}`;
+  const others = names.filter((name) => !needed.includes(name));
+  const more = others.length === 0 ? '' : ` and, as needed, ${others.join(', ')}`;
+  return `: ${needed.map((name) => `${name}=…`).join(',')}${more}`;
 }
 
 function yesOrNo(text: string): boolean {
