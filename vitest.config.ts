@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// Two projects: `unit` needs no server and takes seconds; `e2e` starts real engines, processes and stores.
+// `unit` needs no server and takes seconds; `e2e` starts real engines and processes; `postgres` runs the tests of store
+// and control plane again on a real PostgreSQL, with those that are about it.
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
@@ -9,7 +10,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/*.test.ts'],
-          exclude: ['**/*.e2e.test.ts'],
+          exclude: ['**/*.e2e.test.ts', '**/*.postgres.test.ts'],
           testTimeout: 20_000,
           // Files share a process: half the time, and a unit test that leaves global state behind is a defect.
           isolate: false,
@@ -27,6 +28,18 @@ export default defineConfig({
           // Every file starts a real engine on all cores: one at a time.
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'postgres',
+          include: ['src/control/**/*.test.ts', 'src/store/ledger.test.ts', 'src/**/*.postgres.test.ts'],
+          // These look into SQLite's own plans and full disk.
+          exclude: ['src/control/plans.test.ts', 'src/control/usage/disk.test.ts'],
+          globalSetup: ['test/postgres.ts'],
+          testTimeout: 240_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -28,6 +28,7 @@ describe('configuration', () => {
       }
       return 'accepted';
     };
+    expect(fault({}, { CUBIT_DATABASE_URL: 'postgres://u:p@db.internal:5432/cubit' })).toBe('accepted');
     expect(fault({}, { CUBIT_PORT: 'eighty' })).toMatch(/CUBIT_PORT: port/);
     expect(fault({ port: '70000' }, {})).toMatch(/--port has to be a whole number from 0 to 65535/);
     expect(fault({ port: '' }, {})).toMatch(/--port has to be/);
@@ -37,6 +38,7 @@ describe('configuration', () => {
       writeFileSync(join(dataDir, 'config.json'), JSON.stringify({ port }));
       expect(fault({}, {}), String(port)).toMatch(/config\.json: port has to be a whole number/);
     }
+    expect(fault({}, { CUBIT_DATABASE_URL: 'mysql://x' })).toMatch(/CUBIT_DATABASE_URL: databaseUrl has to be like/);
     expect(fault({}, { CUBIT_BILL_ISSUE_DELAY_MS: '1' })).toMatch(/CUBIT_BILL_ISSUE_DELAY_MS/);
     writeFileSync(join(dataDir, 'config.json'), '{ "prot": 1 }');
     expect(fault({}, {})).toMatch(/config\.json: there is no setting prot/);

@@ -17,10 +17,21 @@ const integer = (min: number, max: number) => {
 };
 const text = z.string('has to be text').min(1, 'has to be said');
 
+const yesOrNo = z.union(
+  [z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')],
+  'has to be true or false',
+);
+
 const Config = z.strictObject({
   host: text.default('127.0.0.1'),
   port: integer(0, 65_535).default(8420),
   dataDir: text,
+  /** A PostgreSQL database instead of the data folder's SQLite file: several control processes may share it. */
+  databaseUrl: z
+    .string()
+    .regex(/^postgres(ql)?:\/\/\S+$/, 'has to be like postgres://user:password@host:5432/database')
+    .nullable()
+    .default(null),
   cacheDir: text,
   catalogDir: text,
   /** A weights file instead of the catalogue's, for templates on the embedded engine. */
@@ -37,10 +48,10 @@ const Config = z.strictObject({
   billIssueDelayMs: integer(3_600_000, 7_200_000).default(3_600_000),
   /** How long an order may wait for its units before it fails. */
   provisionMsMax: integer(1000, 86_400_000).default(600_000),
+  /** Whether prepaid units serve between their expiry and their reclaim a day later. */
+  graceServes: yesOrNo.default(true),
   /** Creates the tenant `demo` with a wallet, a key and an endpoint at the first start. */
-  demo: z
-    .union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')], 'has to be true or false')
-    .default(true),
+  demo: yesOrNo.default(true),
 });
 
 export type Config = z.output<typeof Config>;

@@ -5,11 +5,15 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { loadCatalog } from './catalog/load.ts';
 import type { Catalog, Weights } from './catalog/schema.ts';
 import type { Config } from './config.ts';
-import { settleLoop } from './control/billing/settle-loop.ts';
+import { settleJob } from './control/billing/settle-job.ts';
 import { type ControlDeps, callVerb, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
 import { controlApp } from './control/http.ts';
+import { startJobs } from './control/jobs/runner.ts';
 import { loadOperatorToken } from './control/operator-token.ts';
+import { overdueJob } from './control/overdue/job.ts';
+import { recogniseJob } from './control/prepaid/recognise-job.ts';
+import { termJob } from './control/prepaid/term-job.ts';
 import { startProvisioner } from './control/provision.ts';
 import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
 import { adoptedServers } from './control/server/adopted.ts';
@@ -26,7 +30,7 @@ import { createGateway, type GatewayStats } from './gateway/gateway.ts';
 import { listen, requestListener } from './listener.ts';
 import type { Logger } from './log.ts';
 import { checkLedger, type LedgerReport } from './store/ledger.ts';
-import { lockDataFolder } from './store/lock.ts';
+import { lockDataFolder, makeDataFolder } from './store/lock.ts';
 import { storageError } from './store/storage-error.ts';
 import { openStore } from './store/store.ts';
 
@@ -79,11 +83,18 @@ async function start(
 ): Promise<Cubit> {
   const now = injected ?? Date.now;
   const trustedNow = injected ?? moneyClock(log);
-  const lock = lockDataFolder(config.dataDir);
-  teardown.push(() => lock.release());
+  // With PostgreSQL the folder holds no database: what several processes must not do twice, its transactions see to.
+  if (config.databaseUrl === null) {
+    const lock = lockDataFolder(config.dataDir);
+    teardown.push(() => lock.release());
+  } else {
+    onDisk(() => makeDataFolder(config.dataDir));
+  }
   const operatorToken = onDisk(() => loadOperatorToken(config.dataDir));
   const catalog = await loadCatalog(config.catalogDir, join(config.dataDir, 'profiles'));
-  const store = await openStore({ path: join(config.dataDir, 'cubit.db') });
+  const store = await openStore(
+    config.databaseUrl === null ? { path: join(config.dataDir, 'cubit.db') } : { postgresUrl: config.databaseUrl },
+  );
   teardown.push(() => store.close());
   // The port first: a taken one is said before weights are fetched.
   const server = await listen(config, log);
@@ -134,7 +145,8 @@ async function start(
       );
     },
   };
-  const publisher = await snapshotPublisher({ ...control, apply: (snapshot) => gateway.apply(snapshot) });
+  const { graceServes } = config;
+  const publisher = await snapshotPublisher({ ...control, graceServes, apply: (snapshot) => gateway.apply(snapshot) });
   teardown.push(() => publisher.stop());
   const provisioner = startProvisioner({
     ...control,
@@ -143,8 +155,15 @@ async function start(
     newId,
   });
   teardown.push(() => provisioner.stop());
-  const settling = settleLoop({ db: store.db, now: trustedNow, newId, issueDelayMs: config.billIssueDelayMs, log });
-  teardown.push(() => settling.stop());
+  const jobs = startJobs({
+    jobs: [settleJob({ issueDelayMs: config.billIssueDelayMs }), overdueJob(control), recogniseJob, termJob(control)],
+    holder: newId('request'),
+    db: store.db,
+    now: trustedNow,
+    newId,
+    log,
+  });
+  teardown.push(() => jobs.stop());
 
   const callAsOperator: SeedCall = (verb, input, idempotencyKey) =>
     callVerb(control, verb, { actor: { kind: 'operator' }, input, idempotencyKey });

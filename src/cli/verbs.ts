@@ -32,8 +32,10 @@ const NOUNS: Readonly<Record<string, string>> = {
   endpoint: 'what a tenant calls: models, their units, waiting and traffic',
   order: 'buy more units, resize or unsubscribe a group, and what became of it',
   group: 'instance groups: the units that one order bought',
+  notice: 'what a tenant was to be told: terms that end, renewals, overdue wallets',
   usage: 'receipts of requests, one by one and summed',
   bill: 'bills by the hour, and what is not billed yet',
+  statement: 'a month: wallet, bills, prepaid money, each group',
   server: 'servers that run already and were adopted',
   replica: 'running copies behind the units',
   audit: 'who changed what',
@@ -120,13 +122,14 @@ function addFlag(command: Command, name: string, field: Field, required: boolean
   else command.option(`${flag} <value>`, hint, collect);
 }
 
-/** `modelId=…,units=…[,templateId=…]` */
+/** `modelId=…,units=… and, as needed, templateId, months` */
 function shapeOf(item: Field | undefined): string {
   const names = Object.keys(item?.properties ?? {});
   if (names.length === 0) return '';
   const needed = names.filter((name) => item?.required?.includes(name));
-  const others = names.filter((name) => !needed.includes(name) && name !== 'billingType');
-  return `: ${needed.map((name) => `${name}=…`).join(',')}${others.map((name) => `[,${name}=…]`).join('')}`;
+  const others = names.filter((name) => !needed.includes(name));
+  const more = others.length === 0 ? '' : ` and, as needed, ${others.join(', ')}`;
+  return `: ${needed.map((name) => `${name}=…`).join(',')}${more}`;
 }
 
 function yesOrNo(text: string): boolean {

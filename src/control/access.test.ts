@@ -1,7 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
+import { openStore } from '../store/store.ts';
 import { settle } from './billing/settle.ts';
 import { newId } from './call.ts';
-import { OPERATOR, refusal, testControl } from './fixture.ts';
+import { OPERATOR, refusal, TestControl, testControl } from './fixture.ts';
 import { verbs } from './registry.ts';
 
 const named = (access: 'manage' | 'operator') =>
@@ -22,7 +23,9 @@ test.each(named('operator'))('%s refuses a key of scope manage', async (_name, v
 
 /** Ids that belong to another tenant, for each verb that takes one. */
 describe('what belongs to another tenant answers like what does not exist', async () => {
-  const control = await testControl();
+  // One world for all of them, so it is not closed with the first test that uses it.
+  const control = new TestControl(await openStore({ path: ':memory:' }));
+  afterAll(() => control.store.close());
   const owner = await control.tenant();
   const stranger = await control.tenant();
   const { endpointId, groups } = await control.endpoint(owner.manager);
@@ -39,23 +42,32 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'key.list': { tenantId: owner.tenantId },
     'key.revoke': { keyId },
     'endpoint.create': { tenantId: owner.tenantId, name: 'x', models: [{ modelId: 'alpha', units: 1 }] },
+    'endpoint.preview': { tenantId: owner.tenantId, models: [{ modelId: 'alpha', units: 1 }] },
     'endpoint.list': { tenantId: owner.tenantId },
     'endpoint.show': { endpointId },
     'endpoint.update': { endpointId, maxWaitMs: 0 },
     'endpoint.delete': { endpointId },
     'order.new': { endpointId, units: 1 },
     'order.resize': { groupId, units: 2 },
+    'order.renew': { groupId },
+    'order.preview-new': { endpointId, units: 1 },
+    'order.preview-resize': { groupId, units: 2 },
+    'order.preview-renew': { groupId },
+    'order.preview-unsubscribe': { groupId },
     'order.unsubscribe': { groupId },
     'order.list': { tenantId: owner.tenantId },
     'order.show': { orderId: order.id },
     'group.list': { tenantId: owner.tenantId },
     'group.show': { groupId },
+    'group.auto-renew': { groupId, enabled: true },
+    'notice.list': { tenantId: owner.tenantId },
     'replica.list': { endpointId },
     'audit.list': { tenantId: owner.tenantId },
     'wallet.show': { tenantId: owner.tenantId },
     'wallet.entries': { tenantId: owner.tenantId },
     'usage.list': { tenantId: owner.tenantId },
     'usage.summary': { tenantId: owner.tenantId },
+    'statement.show': { tenantId: owner.tenantId, month: '2026-04' },
     'bill.list': { tenantId: owner.tenantId },
     'bill.preview': { tenantId: owner.tenantId },
     'bill.show': { billId: bill.id },

@@ -27,6 +27,8 @@ export interface ControlDeps {
   readonly log: ControlLog;
   /** Epoch milliseconds, whole. */
   now(): number;
+  /** Random ids unless told otherwise. */
+  newId?(kind: IdKind): string;
   /** Tells the provisioner and the snapshot publisher that the database says something new. */
   changed(): void;
 }
@@ -87,13 +89,14 @@ function contextOf(
   idempotency: Idempotency | null,
 ): Ctx {
   const { db, catalog, fleet, probe } = deps;
+  const makeId = (kind: IdKind) => deps.newId?.(kind) ?? newId(kind);
   return {
     db,
     catalog,
     fleet,
     probe,
     actor: call.actor,
-    requestId: call.requestId ?? newId('request'),
+    requestId: call.requestId ?? makeId('request'),
     idempotencyKey,
     transaction: (work) =>
       db.transaction().execute(async (trx) => {
@@ -104,7 +107,7 @@ function contextOf(
         return answer;
       }),
     now: () => deps.now(),
-    newId,
+    newId: makeId,
     newSecret: () => randomBytes(32).toString('base64url'),
     changed: () => deps.changed(),
   };

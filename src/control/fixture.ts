@@ -3,7 +3,7 @@ import type { Catalog, Model, Template } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
 import type { EngineAddress } from '../engine/port.ts';
 import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaState, ReplicaStatus } from '../fleet/port.ts';
-import { openStore, type Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { type ControlDeps, callVerb, newId } from './call.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { controlApp } from './http.ts';
@@ -220,7 +220,9 @@ export class TestControl {
 export type Json = Record<string, any>;
 
 export async function testControl(): Promise<TestControl> {
-  return new TestControl(await openStore({ path: ':memory:' }));
+  // Here, so that what is no test can use the rest of this file.
+  const { testStore } = await import('../store/fixture.ts');
+  return new TestControl(await testStore());
 }
 
 /** The code and details of what a call throws. */

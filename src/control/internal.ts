@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import type { GroupState } from '../core/commerce/group.ts';
 import { CubitError } from '../core/errors.ts';
 import { ID_PREFIXES } from '../core/ids.ts';
 import type { Database, Row } from '../store/schema.ts';
@@ -8,7 +9,11 @@ import type { Ctx, Trx } from './verb.ts';
 export type Db = Kysely<Database>;
 
 /** States of a group that holds units or is being given them. */
-export const LIVE_GROUP_STATES = ['provisioning', 'active', 'resizing'] as const;
+export const LIVE_GROUP_STATES = ['provisioning', 'active', 'resizing'] as const satisfies readonly GroupState[];
+
+export function isLive(state: GroupState): boolean {
+  return (LIVE_GROUP_STATES as readonly GroupState[]).includes(state);
+}
 
 export function notFound(what: string, id: string): CubitError {
   return new CubitError('not_found', `There is no ${what} ${id}.`, { details: { what, id } });

@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const FORM = /^op-cubit-[\w-]{43}$/;
@@ -10,7 +10,7 @@ export function operatorTokenPath(dataFolder: string): string {
 
 /**
  * The platform's own token, made at the first start: `operator-token` in the data folder, readable by its owner only.
- * The folder has one process at a time (its lock), so nobody else writes it.
+ * Of several processes that start on one folder the first makes it.
  */
 export function loadOperatorToken(dataFolder: string): string {
   const path = operatorTokenPath(dataFolder);
@@ -20,11 +20,22 @@ export function loadOperatorToken(dataFolder: string): string {
     return kept;
   }
   const token = `op-cubit-${randomBytes(32).toString('base64url')}`;
-  // Written aside and renamed: a kill between the two leaves no half token.
+  // Written aside and moved: a kill between the two leaves no half token.
   const aside = `${path}.${process.pid}`;
   writeFileSync(aside, `${token}\n`, { mode: 0o600 });
-  renameSync(aside, path);
-  return token;
+  if (existsSync(path))
+    renameSync(aside, path); // not a token
+  else moveToFree(aside, path);
+  return readToken(path) ?? token;
+}
+
+function moveToFree(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  rmSync(from);
 }
 
 function readToken(path: string): string | null {

@@ -7,8 +7,10 @@ import { calculatorRun } from './calculator/run.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { endpointDelete } from './endpoint/delete.ts';
 import { endpointList } from './endpoint/list.ts';
+import { endpointPreview } from './endpoint/preview.ts';
 import { endpointShow } from './endpoint/show.ts';
 import { endpointUpdate } from './endpoint/update.ts';
+import { groupAutoRenew } from './group/auto-renew.ts';
 import { groupList } from './group/list.ts';
 import { groupShow } from './group/show.ts';
 import { keyCreate } from './key/create.ts';
@@ -16,8 +18,14 @@ import { keyList } from './key/list.ts';
 import { keyRevoke } from './key/revoke.ts';
 import { modelList } from './model/list.ts';
 import { modelShow } from './model/show.ts';
+import { noticeList } from './notice/list.ts';
 import { orderList } from './order/list.ts';
 import { orderNew } from './order/new.ts';
+import { orderPreviewNew } from './order/preview-new.ts';
+import { orderPreviewRenew } from './order/preview-renew.ts';
+import { orderPreviewResize } from './order/preview-resize.ts';
+import { orderPreviewUnsubscribe } from './order/preview-unsubscribe.ts';
+import { orderRenew } from './order/renew.ts';
 import { orderResize } from './order/resize.ts';
 import { orderShow } from './order/show.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
@@ -25,6 +33,7 @@ import { replicaList } from './replica/list.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
 import { serverRemove } from './server/remove.ts';
+import { statementShow } from './statement/show.ts';
 import { templateList } from './template/list.ts';
 import { templateShow } from './template/show.ts';
 import { tenantCreate } from './tenant/create.ts';
@@ -53,24 +62,33 @@ export const verbs: readonly Verb[] = [
   templateList,
   templateShow,
   calculatorRun,
+  endpointPreview,
   endpointCreate,
   endpointList,
   endpointShow,
   endpointUpdate,
   endpointDelete,
+  orderPreviewNew,
+  orderPreviewResize,
+  orderPreviewRenew,
+  orderPreviewUnsubscribe,
   orderNew,
   orderResize,
+  orderRenew,
   orderUnsubscribe,
   orderList,
   orderShow,
   groupList,
   groupShow,
+  groupAutoRenew,
+  noticeList,
   usageList,
   usageSummary,
   billList,
   billShow,
   billPreview,
   billSettle,
+  statementShow,
   serverAdopt,
   serverList,
   serverRemove,

@@ -23,6 +23,13 @@ export function money(micros: bigint, currency: string): z.output<typeof Money> 
 
 export const Units = z.int().min(1).max(10_000).describe('Model units');
 export const BillingType = z.enum(['postpaid', 'prepaid']);
+export const Months = z.int().min(1).max(36).describe('Months of prepaid units');
+export const AutoRenewMonths = z
+  .int()
+  .min(1)
+  .max(12)
+  .describe('Prepaid: renew by itself, for so many months each time');
+export const QuoteId = z.string().max(64).describe('Of a preview: place exactly that, or fail with quote_changed');
 export const MaxWaitMs = z
   .int()
   .min(0)

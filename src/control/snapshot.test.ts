@@ -4,15 +4,18 @@ import { endpointKey, type GatewaySnapshot } from '../gateway/snapshot.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { endpointUpdate } from './endpoint/update.ts';
 import { OPERATOR, testControl } from './fixture.ts';
+import { groupShow } from './group/show.ts';
 import { keyRevoke } from './key/revoke.ts';
 import { sha256Hex } from './operator-token.ts';
 import { orderResize } from './order/resize.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
+import { buy, prepaidWorld } from './prepaid/fixture.ts';
 import { buildSnapshot, snapshotPublisher } from './snapshot.ts';
 import { StartupTimes } from './startup-times.ts';
 import { templateShow } from './template/show.ts';
 
-const build = (control: Awaited<ReturnType<typeof testControl>>) => buildSnapshot(control.deps, 1, new StartupTimes());
+const build = (control: Awaited<ReturnType<typeof testControl>>, graceServes = true) =>
+  buildSnapshot({ ...control.deps, graceServes }, 1, new StartupTimes());
 
 test('what a request costs follows how fast the machine is; what is sold and billed does not', async () => {
   const control = await testControl();
@@ -119,7 +122,11 @@ test('the publisher follows database and fleet; a revoked key is gone', async ()
   const control = await testControl();
   const { manager, reader, readerKey, tenantId } = await control.tenant();
   const published: GatewaySnapshot[] = [];
-  const publisher = await snapshotPublisher({ ...control.deps, apply: (snapshot) => published.push(snapshot) });
+  const publisher = await snapshotPublisher({
+    ...control.deps,
+    graceServes: true,
+    apply: (snapshot) => published.push(snapshot),
+  });
   expect(published).toHaveLength(1);
   expect(published[0]!.keys.has(sha256Hex(readerKey))).toBe(true);
   await control.call(keyRevoke, manager, { keyId: reader.kind === 'tenant' ? reader.keyId : '' });
@@ -128,6 +135,7 @@ test('the publisher follows database and fleet; a revoked key is gone', async ()
   await control.endpoint(manager);
   const before = published.length;
   await control.provisioned();
+  publisher.poke(); // as the order's success does
   const replicas = () => published.at(-1)!.endpoints.get(endpointKey(tenantId, 'chat'))?.servedModels[0]?.replicas;
   await vi.waitFor(() => expect(replicas()).toMatchObject([{ state: 'ready' }]), 500);
   expect(published.length).toBeGreaterThan(before);
@@ -148,6 +156,24 @@ test('a model that left the catalogue is logged and takes nothing else down', as
   control.deps = { ...control.deps, catalog: { ...control.deps.catalog, models } };
   expect((await build(control)).endpoints.get(endpointKey(tenantId, 'chat'))).toMatchObject({ servedModels: [] });
   expect(control.errors).toMatchObject([{ message: 'left the catalogue but is sold' }]);
+});
+
+test('prepaid units serve in the day between expiry and reclaim, unless the policy says no', async () => {
+  const { control, tenant } = await prepaidWorld();
+  const groupId = await buy(control, tenant);
+  const states = async (graceServes: boolean) => {
+    const snapshot = await build(control, graceServes);
+    const { replicas } = snapshot.endpoints.get(endpointKey(tenant.tenantId, 'chat'))!.servedModels[0]!;
+    return replicas.map((replica) => replica.state);
+  };
+  const { term } = await control.call(groupShow, tenant.manager, { groupId });
+  control.nowMs = term!.expiresAtMs - 1;
+  expect(await states(false)).toEqual(['ready', 'ready']);
+  control.nowMs += 1;
+  expect([await states(true), await states(false)]).toEqual([
+    ['ready', 'ready'],
+    ['draining', 'draining'],
+  ]);
 });
 
 test('start-up time is the mean of the last starts', () => {

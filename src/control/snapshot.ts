@@ -22,6 +22,10 @@ export interface SnapshotDeps {
   readonly catalog: Catalog;
   readonly fleet: Fleet;
   readonly log: ControlLog;
+  /** Epoch milliseconds. */
+  now(): number;
+  /** Whether prepaid units serve between their expiry and their reclaim. */
+  readonly graceServes: boolean;
 }
 
 export interface SnapshotPublisher extends Turns {
@@ -82,6 +86,9 @@ export async function buildSnapshot(
       .selectFrom('instance_groups')
       .selectAll()
       .where('state', 'in', LIVE_GROUP_STATES)
+      .$if(!deps.graceServes, (query) =>
+        query.where((eb) => eb.or([eb('expires_at_ms', 'is', null), eb('expires_at_ms', '>', deps.now())])),
+      )
       .execute();
     const live = trx.selectFrom('endpoints').select('id').where('deleted_at_ms', 'is', null);
     return {

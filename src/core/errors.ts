@@ -20,6 +20,7 @@ const TABLE = {
   conflict: [409, 'conflict_error'],
   idempotency_conflict: [409, 'conflict_error'],
   invalid_transition: [409, 'conflict_error'],
+  quote_changed: [409, 'conflict_error'],
   quota_exceeded: [409, 'conflict_error'],
   payment_required: [402, 'payment_error'],
   capacity_exhausted: [503, 'server_error'],

@@ -23,6 +23,7 @@ const OUTCOME_OF = {
   invalid_api_key: 'rejected_identity',
   forbidden: 'rejected_identity',
   payment_required: 'rejected_identity',
+  quote_changed: 'rejected_input',
   quota_exceeded: 'rejected_capacity',
   model_units_exhausted: 'rejected_capacity',
   capacity_exhausted: 'rejected_unready',

@@ -19,26 +19,31 @@ export interface AuditEntry {
   readonly detail?: Readonly<Record<string, unknown>>;
 }
 
+interface By {
+  readonly actor: AuditActor;
+  now(): number;
+  newId(kind: IdKind): string;
+}
+
 /** Writes who did what, in the same transaction as the change itself. A verb's `ctx` fits as the second argument. */
-export async function audit(
-  trx: Transaction<Database>,
-  by: { readonly actor: AuditActor; now(): number; newId(kind: IdKind): string },
-  entry: AuditEntry,
-): Promise<void> {
-  await trx
-    .insertInto('audit')
-    .values({
-      id: by.newId('audit'),
-      tenant_id: entry.tenantId,
-      actor: actorName(by.actor),
-      verb: entry.verb,
-      subject: entry.subject,
-      detail_json: JSON.stringify(entry.detail ?? {}, (_key, value: unknown) =>
-        typeof value === 'bigint' ? value.toString() : value,
-      ),
-      at_ms: by.now(),
-    })
-    .execute();
+export async function audit(trx: Transaction<Database>, by: By, entry: AuditEntry): Promise<void> {
+  await auditAll(trx, by, [entry]);
+}
+
+/** The same for several things done in one transaction, one at least; at most a few thousand. */
+export async function auditAll(trx: Transaction<Database>, by: By, entries: readonly AuditEntry[]): Promise<void> {
+  const rows = entries.map((entry) => ({
+    id: by.newId('audit'),
+    tenant_id: entry.tenantId,
+    actor: actorName(by.actor),
+    verb: entry.verb,
+    subject: entry.subject,
+    detail_json: JSON.stringify(entry.detail ?? {}, (_key, value: unknown) =>
+      typeof value === 'bigint' ? value.toString() : value,
+    ),
+    at_ms: by.now(),
+  }));
+  await trx.insertInto('audit').values(rows).execute();
 }
 
 /** `operator`, `key:{keyId}` or `system:{job}`. */

@@ -2,8 +2,9 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { move, type Posting } from '../core/commerce/ledger.ts';
 import { audit } from './audit.ts';
+import { testStore } from './fixture.ts';
 import { balanceMicros, checkLedger, post } from './ledger.ts';
-import { openStore, type Store } from './store.ts';
+import type { Store } from './store.ts';
 
 let store: Store;
 let ids: number;
@@ -21,7 +22,7 @@ const write = (changes: Partial<Posting> = {}) =>
 
 beforeEach(async () => {
   ids = 0;
-  store = await openStore({ path: ':memory:' });
+  store = await testStore();
   for (const id of ['t-1', 't-2']) {
     await store.db
       .insertInto('tenants')

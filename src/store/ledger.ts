@@ -10,39 +10,61 @@ export interface Posted {
   readonly created: boolean;
 }
 
+interface By {
+  now(): number;
+  newId(kind: IdKind): string;
+}
+
 /**
  * Writes a posting, once: under a key that is there already the same posting (tenant, kind and entries) is found again,
  * any other is an `idempotency_conflict`.
  */
-export async function post(
+export async function post(trx: Transaction<Database>, by: By, posting: Posting): Promise<Posted> {
+  const [posted] = await postAll(trx, by, [posting]);
+  return posted!;
+}
+
+/** The same for several at once, one at least and at most a few thousand, each under a key of its own; in their order. */
+export async function postAll(
   trx: Transaction<Database>,
-  by: { now(): number; newId(kind: IdKind): string },
-  posting: Posting,
-): Promise<Posted> {
-  assertBalanced(posting.entries);
+  by: By,
+  postings: readonly Posting[],
+): Promise<readonly Posted[]> {
+  for (const posting of postings) assertBalanced(posting.entries);
+  const rows = postings.map((posting) => ({
+    id: by.newId('transaction'),
+    tenant_id: posting.tenantId,
+    kind: posting.kind,
+    idempotency_key: posting.idempotencyKey,
+    memo: posting.memo,
+    booked_at_ms: posting.bookedAtMs,
+    created_at_ms: by.now(),
+  }));
   const inserted = await trx
     .insertInto('ledger_transactions')
-    .values({
-      id: by.newId('transaction'),
-      tenant_id: posting.tenantId,
-      kind: posting.kind,
-      idempotency_key: posting.idempotencyKey,
-      memo: posting.memo,
-      booked_at_ms: posting.bookedAtMs,
-      created_at_ms: by.now(),
-    })
+    .values(rows)
     .onConflict((conflict) => conflict.column('idempotency_key').doNothing())
-    .returning('id')
-    .executeTakeFirst();
-  if (inserted === undefined) return { transactionId: await existing(trx, posting), created: false };
-  const entries = posting.entries.map((entry) => ({
-    transaction_id: inserted.id,
+    .returning(['id', 'idempotency_key'])
+    .execute();
+  const ids = new Map(inserted.map((row) => [row.idempotency_key, row.id]));
+  const entries = postings.flatMap((posting) => entryRows(ids.get(posting.idempotencyKey), posting));
+  if (entries.length > 0) await trx.insertInto('ledger_entries').values(entries).execute();
+  const posted: Posted[] = [];
+  for (const posting of postings) {
+    const id = ids.get(posting.idempotencyKey);
+    posted.push({ transactionId: id ?? (await existing(trx, posting)), created: id !== undefined });
+  }
+  return posted;
+}
+
+function entryRows(transactionId: string | undefined, posting: Posting) {
+  if (transactionId === undefined) return [];
+  return posting.entries.map((entry) => ({
+    transaction_id: transactionId,
     tenant_id: posting.tenantId,
     account: entry.account,
     amount_micros: entry.amountMicros,
   }));
-  await trx.insertInto('ledger_entries').values(entries).execute();
-  return { transactionId: inserted.id, created: true };
 }
 
 async function existing(trx: Transaction<Database>, posting: Posting): Promise<string> {
@@ -82,6 +104,19 @@ export async function balanceMicros(db: Kysely<Database>, tenantId: string): Pro
   return balance_micros;
 }
 
+/** Which of these tenants have less than nothing in their wallets. */
+export async function overdrawnOf(db: Kysely<Database>, tenantIds: readonly string[]): Promise<ReadonlySet<string>> {
+  const rows = await db
+    .selectFrom('ledger_entries')
+    .select('tenant_id')
+    .where('tenant_id', 'in', tenantIds)
+    .where('account', '=', 'wallet')
+    .groupBy('tenant_id')
+    .having((eb) => eb(eb.fn.sum('amount_micros'), '<', 0n))
+    .execute();
+  return new Set(rows.map((row) => row.tenant_id));
+}
+
 const PROBLEMS_MAX = 100;
 
 export interface LedgerReport {
@@ -92,15 +127,16 @@ export interface LedgerReport {
 }
 
 /**
- * Recomputes everything that has to agree (invariants 2 and 3): the entries of every transaction sum to zero, and every
- * bill is the sum of its lines and what its transaction took from the wallet. Reads the whole ledger.
+ * Recomputes everything that has to agree (invariants 2 and 3): the entries of every transaction sum to zero, every
+ * bill is the sum of its lines and what its transaction took from the wallet, and what a tenant has paid ahead is what
+ * its open lots have not earned. Reads the whole ledger.
  */
 export async function checkLedger(db: Kysely<Database>): Promise<LedgerReport> {
   const { transactions } = await db
     .selectFrom('ledger_transactions')
     .select((eb) => eb.fn.countAll<number>().as('transactions'))
     .executeTakeFirstOrThrow();
-  const problems = [...(await unbalancedTransactions(db)), ...(await unequalBills(db))];
+  const problems = [...(await unbalancedTransactions(db)), ...(await unequalBills(db)), ...(await unequalUnearned(db))];
   return { balanced: problems.length === 0, transactions, problems };
 }
 
@@ -126,4 +162,21 @@ async function unequalBills(db: Kysely<Database>): Promise<string[]> {
   return rows.map(
     (row) => `${row.id}: ${row.amount_micros} micros, lines ${row.lines_micros}, charged ${row.charged_micros}`,
   );
+}
+
+async function unequalUnearned(db: Kysely<Database>): Promise<string[]> {
+  const { rows } = await sql<{ id: string; unearned_micros: bigint; lots_micros: bigint }>`
+    select * from (
+      select t.id,
+        (select cast(coalesce(sum(e.amount_micros), 0) as bigint) from ledger_entries e
+          where e.tenant_id = t.id and e.account = 'unearned') as unearned_micros,
+        (select cast(coalesce(sum(l.paid_micros), 0) as bigint) from prepaid_lots l
+          where l.tenant_id = t.id and not exists (select 1 from lot_closings c where c.lot_id = l.id))
+        - (select cast(coalesce(sum(r.amount_micros), 0) as bigint) from recognition_lines r
+          join prepaid_lots l on l.id = r.lot_id
+          where l.tenant_id = t.id and not exists (select 1 from lot_closings c where c.lot_id = l.id)) as lots_micros
+      from tenants t) as sums
+    where unearned_micros <> lots_micros
+    limit ${PROBLEMS_MAX}`.execute(db);
+  return rows.map((row) => `${row.id}: ${row.unearned_micros} micros unearned, its lots say ${row.lots_micros}`);
 }

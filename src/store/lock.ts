@@ -20,8 +20,7 @@ export function lockDataFolder(folder: string): DataFolderLock {
   const pidFile = join(folder, 'cubit.pid');
   let database: DatabaseSync | undefined;
   try {
-    // It holds the operator's token and the keys of adopted servers: for its owner only.
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeDataFolder(folder);
     database = new DatabaseSync(join(folder, 'cubit.lock'), { timeout: 0 });
     database.exec('BEGIN EXCLUSIVE');
     writeFileSync(pidFile, `${process.pid}\n`);
@@ -38,6 +37,11 @@ export function lockDataFolder(folder: string): DataFolderLock {
       lock.close();
     },
   };
+}
+
+/** It holds the operator's token and the keys of adopted servers: for its owner only. */
+export function makeDataFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
 }
 
 function isBusy(error: unknown): boolean {

@@ -1,6 +1,9 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { CubitError } from '../core/errors.ts';
+import { isPostgres } from './dialect.ts';
 import * as initial from './migrations/0001-initial.ts';
+import * as leases from './migrations/0002-leases.ts';
+import * as prepaid from './migrations/0003-prepaid.ts';
 import type { Database } from './schema.ts';
 
 interface Migration {
@@ -8,14 +11,27 @@ interface Migration {
 }
 
 /** In order. A migration that was released is never edited: the next one changes what it made. */
-const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [['0001-initial', initial]];
+const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
+  ['0001-initial', initial],
+  ['0002-leases', leases],
+  ['0003-prepaid', prepaid],
+];
+
+/** Any number, as long as nothing else in the database locks the same one. */
+const LOCK = 2_026_041_309;
 
 /**
  * Runs what has not run yet, all in one transaction: after a crash either everything or nothing is there, and of two
- * processes that start together the second finds the work done. Throws `config_invalid` on a database from the future.
+ * processes that start together the second finds the work done. (On PostgreSQL a lock makes it wait, and it must look
+ * after that: hence not at the level of other transactions.) Throws `config_invalid` on a database from the future.
  */
 export async function migrate(db: Kysely<Database>): Promise<void> {
-  await (db as unknown as Kysely<{ migrations: { name: string } }>).transaction().execute(async (trx) => {
+  const transaction = (db as unknown as Kysely<{ migrations: { name: string } }>).transaction();
+  await transaction.setIsolationLevel('read committed').execute(async (trx) => {
+    if (isPostgres(db)) {
+      await sql`select set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)`.execute(trx);
+      await sql`select pg_advisory_xact_lock(${sql.lit(LOCK)})`.execute(trx);
+    }
     await trx.schema
       .createTable('migrations')
       .ifNotExists()
@@ -30,7 +46,7 @@ export async function migrate(db: Kysely<Database>): Promise<void> {
     if (done.size > 0) {
       throw new CubitError(
         'config_invalid',
-        'The data folder was written by a newer version of Cubit. Start that version, or choose another data folder.',
+        'The database was written by a newer version of Cubit. Start that version, or choose another data folder or database.',
         { cause: new Error(`unknown migrations: ${[...done].join(', ')}`) },
       );
     }

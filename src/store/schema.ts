@@ -1,4 +1,6 @@
 import type { Generated, Insertable, Selectable } from 'kysely';
+import type { GroupState } from '../core/commerce/group.ts';
+import type { PostingKind } from '../core/commerce/ledger.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
 
 /**
@@ -30,7 +32,7 @@ export interface Database {
   ledger_transactions: {
     id: string;
     tenant_id: string;
-    kind: 'top_up' | 'bill' | 'refund' | 'correction';
+    kind: PostingKind;
     /** Unique: a posting made twice is made once. */
     idempotency_key: string;
     memo: string;
@@ -78,6 +80,10 @@ export interface Database {
     /** Units the group has after the order succeeds. */
     units: number;
     state: string;
+    /** Prepaid: months that it buys. */
+    months: number | null;
+    /** Prepaid: taken from the wallet as it was placed; negative: paid back. Paid back in full when it fails. */
+    amount_micros: Generated<bigint>;
     /** For people, when it failed. */
     failure: string | null;
     created_at_ms: number;
@@ -93,12 +99,90 @@ export interface Database {
     billing_type: 'postpaid' | 'prepaid';
     /** Units it has, or is being given. */
     units: number;
-    state: 'provisioning' | 'active' | 'resizing' | 'unsubscribed' | 'failed';
+    state: GroupState;
     created_at_ms: number;
     /** The order's success: the first second that is billed. */
     billed_from_ms: number | null;
-    /** The unsubscription's success: billing ends. */
+    /** The unsubscription's success, or the reclaim: billing ends. */
     ended_at_ms: number | null;
+    /** Prepaid, as the next four: months paid since it was bought (`created_at_ms`), and where that ends. */
+    months: number | null;
+    expires_at_ms: number | null;
+    reclaim_at_ms: number | null;
+    /** Months that auto-renewal buys; null: off. */
+    auto_renew_months: number | null;
+    /** Why the last try failed. */
+    auto_renew_failure: string | null;
+    /** When its next reminder, renewal, expiry or reclaim is due; null: never. */
+    next_due_ms: number | null;
+  };
+  /** What an order of months bought: a group's stretches of paid time, end to end. Never updated. */
+  prepaid_terms: {
+    id: string;
+    tenant_id: string;
+    group_id: string;
+    order_id: string;
+    from_ms: number;
+    to_ms: number;
+    /** `YYYY-MM-DD` in the tenant's zone. */
+    expiry_day: string;
+    months: number;
+    created_at_ms: number;
+  };
+  /** Money of units for a part of a term up to its end (core/commerce/prepaid.ts). Never updated: it is closed by a row. */
+  prepaid_lots: {
+    id: string;
+    tenant_id: string;
+    group_id: string;
+    term_id: string;
+    order_id: string;
+    from_ms: number;
+    to_ms: number;
+    units: number;
+    paid_micros: bigint;
+    monthly_price_micros: bigint;
+    /** The price book's when it was bought. */
+    penalty: number;
+    price_version: string;
+    /** How it was reckoned, for people. */
+    arithmetic: string;
+    created_at_ms: number;
+  };
+  /** A lot whose units were given back before its end. At most one for each lot. */
+  lot_closings: {
+    lot_id: string;
+    order_id: string;
+    at_ms: number;
+    /** Given back; the others go on in a lot of their own. */
+    units: number;
+    refund_micros: bigint;
+    penalty_micros: bigint;
+    /** By the lot in all. */
+    earned_micros: bigint;
+    carried_micros: bigint;
+    arithmetic: string;
+  };
+  /** Prepaid money that was earned by a midnight of the tenant's zone. Unique with tenant_id. */
+  recognitions: {
+    id: string;
+    tenant_id: string;
+    to_ms: number;
+    amount_micros: bigint;
+    /** null when it is nothing. */
+    transaction_id: string | null;
+  };
+  /** When a tenant's prepaid money is earned next; null: all of it is. */
+  recognition_standings: {
+    tenant_id: string;
+    due_ms: number | null;
+  };
+  recognition_lines: {
+    id: Generated<number>;
+    recognition_id: string;
+    lot_id: string;
+    amount_micros: bigint;
+    /** Cumulative, after this: lines are differences of these. */
+    amount_total_micros: bigint;
   };
   /** Units × price of a group over time; a new row at every resize or price change. Never updated. */
   group_segments: {
@@ -185,6 +269,33 @@ export interface Database {
     detail_json: string;
     at_ms: number;
   };
+  /** A tenant below zero, from the charge that took it there. At most one that has not ended for each tenant. */
+  overdues: {
+    id: string;
+    tenant_id: string;
+    since_ms: number;
+    /** Topped up in time, or its postpaid units were taken back. */
+    ended_at_ms: number | null;
+    outcome: 'cleared' | 'reclaimed' | null;
+    /** When its next notice or the reclaim is due. */
+    next_due_ms: number | null;
+  };
+  /** What a tenant was to be told. Unique by kind, subject and due time. */
+  notices: {
+    id: string;
+    tenant_id: string;
+    kind: (typeof NOTICE_KINDS)[number];
+    subject: string;
+    due_at_ms: number;
+    detail_json: string;
+    created_at_ms: number;
+  };
+  /** What only one of several processes does at a time (`store/lease.ts`). */
+  leases: {
+    name: string;
+    holder: string;
+    expires_at_ms: number;
+  };
   /** Small facts of this installation (for example: the demo tenant was made). */
   facts: {
     name: string;
@@ -194,3 +305,14 @@ export interface Database {
 
 export type Row<T extends keyof Database> = Selectable<Database[T]>;
 export type NewRow<T extends keyof Database> = Insertable<Database[T]>;
+
+export const NOTICE_KINDS = [
+  'expiring',
+  'expired',
+  'reclaimed',
+  'renewed',
+  'renew_failed',
+  'overdue',
+  'overdue_cleared',
+  'overdue_reclaimed',
+] as const;

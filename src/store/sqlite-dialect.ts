@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -10,11 +10,17 @@ import {
   SqliteDialect,
 } from 'kysely';
 import { Gate } from './gate.ts';
+import { plainRow } from './row.ts';
 import { storageError } from './storage-error.ts';
 
 /** Statements and transactions that may wait for the one connection, and how long. */
 const QUEUE_MAX = 10_000;
 const WAIT_MS_MAX = 30_000;
+/** Prepared statements that are kept, the oldest goes first; a long text is a list of values that comes once. */
+const STATEMENTS_MAX = 300;
+const STATEMENT_CHARS_MAX = 4_000;
+/** Of database pages: the inner pages of years of bills. */
+const CACHE_KIB = 32 * 1024;
 
 /**
  * Kysely over Node's own SQLite: one connection, its users in a queue. Kysely's compiler and introspector are used as
@@ -85,8 +91,14 @@ class NodeSqliteDriver implements Driver {
   }
 }
 
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly returnsRows: boolean;
+}
+
 class NodeSqliteConnection implements DatabaseConnection {
   readonly database: DatabaseSync;
+  readonly #prepared = new Map<string, Prepared>();
 
   constructor(database: DatabaseSync) {
     this.database = database;
@@ -94,10 +106,9 @@ class NodeSqliteConnection implements DatabaseConnection {
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     try {
-      const statement = this.database.prepare(query.sql);
+      const { statement, returnsRows } = this.#prepare(query.sql);
       const parameters = query.parameters.map(toSqlite);
-      if (statement.columns().length > 0)
-        return { rows: statement.all(...parameters).map((row) => fromSqlite<R>(row)) };
+      if (returnsRows) return { rows: statement.all(...parameters).map((row) => plainRow<R>(row)) };
       const { changes, lastInsertRowid } = statement.run(...parameters);
       return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
     } catch (error) {
@@ -105,10 +116,22 @@ class NodeSqliteConnection implements DatabaseConnection {
     }
   }
 
+  #prepare(sql: string): Prepared {
+    const kept = this.#prepared.get(sql);
+    if (kept !== undefined) return kept;
+    const statement = this.database.prepare(sql);
+    const prepared = { statement, returnsRows: statement.columns().length > 0 };
+    if (sql.length > STATEMENT_CHARS_MAX) return prepared;
+    const [oldest] = this.#prepared.keys();
+    if (oldest !== undefined && this.#prepared.size >= STATEMENTS_MAX) this.#prepared.delete(oldest);
+    this.#prepared.set(sql, prepared);
+    return prepared;
+  }
+
   async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
     try {
       const statement = this.database.prepare(query.sql);
-      for (const row of statement.iterate(...query.parameters.map(toSqlite))) yield { rows: [fromSqlite<R>(row)] };
+      for (const row of statement.iterate(...query.parameters.map(toSqlite))) yield { rows: [plainRow<R>(row)] };
     } catch (error) {
       throw storageError(error);
     }
@@ -118,20 +141,6 @@ class NodeSqliteConnection implements DatabaseConnection {
 /** Whole numbers are bound as integers (Node would bind every number as a double), so that they compare and add exactly. */
 function toSqlite(value: unknown): SQLInputValue {
   return Number.isSafeInteger(value) ? BigInt(value as number) : (value as SQLInputValue);
-}
-
-function fromSqlite<R>(row: object): R {
-  const result: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(row)) {
-    result[name] = typeof value === 'bigint' && !name.endsWith('_micros') ? toNumber(name, value) : value;
-  }
-  return result as R;
-}
-
-function toNumber(column: string, value: bigint): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw new RangeError(`${column} is ${value}: too large for a number`);
-  return number;
 }
 
 /**
@@ -144,6 +153,7 @@ export function openSqlite(path: string): DatabaseSync {
     const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5_000, readBigInts: true });
     database.exec('PRAGMA journal_mode = WAL');
     database.exec('PRAGMA synchronous = FULL');
+    database.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
     return database;
   } catch (error) {
     throw storageError(error);

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import { type ExpressionBuilder, type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely';
 import type { BilledGroup, Cumulative } from '../../core/commerce/billing.ts';
 import type { Database } from '../../store/schema.ts';
 
@@ -7,79 +7,113 @@ export interface OpenGroup {
   readonly groupId: string;
   readonly endpointId: string;
   readonly billed: BilledGroup;
+  /** The totals on its last line. */
   readonly before: Cumulative;
 }
 
 /** Where a tenant's billing stands: the end of its last billed hour, 0 before the first. Read from an index. */
 export async function billedToMs(db: Kysely<Database>, tenantId: string): Promise<number> {
-  const last = await db
-    .selectFrom('bills')
-    .select('hour_to_ms')
-    .where('tenant_id', '=', tenantId)
-    .orderBy('hour_from_ms', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  return last?.hour_to_ms ?? 0;
+  const tenant = await db.selectFrom('tenants').select(billedTo).where('id', '=', tenantId).executeTakeFirst();
+  return tenant?.billed_to_ms ?? 0;
+}
+
+/** The same for many, by tenant. */
+export async function billedToOf(
+  db: Kysely<Database>,
+  tenantIds: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await db.selectFrom('tenants').select('id').select(billedTo).where('id', 'in', tenantIds).execute();
+  return new Map(rows.map((row) => [row.id, row.billed_to_ms]));
 }
 
 /** The first instant from `fromMs` on at which a group of the tenant may cost something, or null. */
 export async function nextBillableMs(db: Kysely<Database>, tenantId: string, fromMs: number): Promise<number | null> {
-  const first = await billable(db, tenantId, fromMs)
+  const started = db
+    .selectFrom('instance_groups')
+    .select('billed_from_ms')
+    .where('tenant_id', '=', tenantId)
+    .where('billing_type', '=', 'postpaid')
+    .where('billed_from_ms', 'is not', null);
+  const lasting = started.where('ended_at_ms', 'is', null);
+  const first = await db
+    .selectFrom(lasting.unionAll(started.where(endedUnbilled(sql`${fromMs}`))).as('billable'))
     .select((eb) => eb.fn.min<number | null>('billed_from_ms').as('start_ms'))
     .executeTakeFirst();
   const startMs = first?.start_ms ?? null;
   return startMs === null ? null : Math.max(startMs, fromMs);
 }
 
-/** Groups that started before `toMs` and did not end before `fromMs`. */
+/** By tenant: the groups that have started and did not end before what is billed. In order of their start. */
 export async function openGroups(
   db: Kysely<Database>,
-  tenantId: string,
-  span: { fromMs: number; toMs: number },
-): Promise<OpenGroup[]> {
-  const rows = await billable(db, tenantId, span.fromMs)
-    .innerJoin('group_segments', 'group_segments.group_id', 'billable.id')
-    .where('billed_from_ms', '<', span.toMs)
-    .select(['endpoint_id', 'billed_from_ms', 'ended_at_ms'])
+  tenantIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly OpenGroup[]>> {
+  const rows = await openRows(db, tenantIds).execute();
+  const groups = Array.from(
+    Map.groupBy(rows, (row) => row.group_id),
+    ([groupId, parts]) => {
+      const { tenant_id, endpoint_id, billed_from_ms, ended_at_ms, ...line } = parts[0]!;
+      const segments = parts.map((part) => ({
+        fromMs: part.from_ms,
+        units: part.units,
+        hourlyPriceMicros: part.hourly_price_micros,
+      }));
+      const billed = { fromMs: billed_from_ms!, endMs: ended_at_ms, segments };
+      const before = { unitSeconds: line.line_unit_seconds ?? 0, amountMicros: line.line_micros ?? 0n };
+      return { tenantId: tenant_id, group: { groupId, endpointId: endpoint_id, billed, before } };
+    },
+  );
+  const byTenant = Map.groupBy(groups, (one) => one.tenantId);
+  return new Map(Array.from(byTenant, ([tenantId, own]) => [tenantId, own.map((one) => one.group)]));
+}
+
+/**
+ * One row a segment. Two ranges of one index, so that the groups of years past are not read, and one look-up for each
+ * total of a group's last line.
+ */
+function openRows(db: Kysely<Database>, tenantIds: readonly string[]) {
+  const tenants = db.selectFrom('tenants').select('id').select(billedTo).where('id', 'in', tenantIds).as('tenant');
+  const started = db
+    .selectFrom(tenants)
+    .innerJoin('instance_groups', 'instance_groups.tenant_id', 'tenant.id')
+    .where('billing_type', '=', 'postpaid')
+    .where('billed_from_ms', 'is not', null)
+    .select(['instance_groups.id', 'tenant_id', 'endpoint_id', 'billed_from_ms', 'ended_at_ms']);
+  const lasting = started.where('ended_at_ms', 'is', null);
+  const ended = started.where(endedUnbilled(sql.ref('tenant.billed_to_ms')));
+  return db
+    .selectFrom(lasting.unionAll(ended).as('open'))
+    .innerJoin('group_segments', 'group_segments.group_id', 'open.id')
+    .select(['tenant_id', 'endpoint_id', 'billed_from_ms', 'ended_at_ms'])
     .select(['group_id', 'from_ms', 'units', 'hourly_price_micros'])
+    .select((eb) => {
+      const last = eb
+        .selectFrom('bill_lines')
+        .whereRef('bill_lines.group_id', '=', 'open.id')
+        .orderBy('id', 'desc')
+        .limit(1);
+      return [
+        last.select('unit_seconds_total').as('line_unit_seconds'),
+        last.select('amount_total_micros').as('line_micros'),
+      ];
+    })
     .orderBy('billed_from_ms')
     .orderBy('group_id')
-    .orderBy('from_ms')
-    .execute();
-  const groups: OpenGroup[] = [];
-  for (const [groupId, parts] of Map.groupBy(rows, (row) => row.group_id)) {
-    const { endpoint_id, billed_from_ms, ended_at_ms } = parts[0]!;
-    const segments = parts.map((part) => ({
-      fromMs: part.from_ms,
-      units: part.units,
-      hourlyPriceMicros: part.hourly_price_micros,
-    }));
-    const billed = { fromMs: billed_from_ms!, endMs: ended_at_ms, segments };
-    groups.push({ groupId, endpointId: endpoint_id, billed, before: await billedBefore(db, groupId) });
-  }
-  return groups;
+    .orderBy('from_ms');
 }
 
-/** Two ranges of one index, so that the groups of years past are not read. */
-function billable(db: Kysely<Database>, tenantId: string, fromMs: number) {
-  const started = db
-    .selectFrom('instance_groups')
-    .select(['id', 'endpoint_id', 'billed_from_ms', 'ended_at_ms'])
-    .where('tenant_id', '=', tenantId)
-    .where('billing_type', '=', 'postpaid')
-    .where('billed_from_ms', 'is not', null);
-  const lasting = started.where('ended_at_ms', 'is', null);
-  return db.selectFrom(lasting.unionAll(started.where('ended_at_ms', '>=', fromMs)).as('billable'));
+/** For selections from `tenants`: the end of the last billed hour, 0 before the first. */
+export function billedTo(eb: ExpressionBuilder<Database, 'tenants'>) {
+  const last = eb
+    .selectFrom('bills')
+    .select('hour_to_ms')
+    .whereRef('bills.tenant_id', '=', 'tenants.id')
+    .orderBy('hour_from_ms', 'desc')
+    .limit(1);
+  return eb.fn.coalesce(last, sql.lit(0)).as('billed_to_ms');
 }
 
-/** The totals on the group's last line. */
-async function billedBefore(db: Kysely<Database>, groupId: string): Promise<Cumulative> {
-  const line = await db
-    .selectFrom('bill_lines')
-    .select(['unit_seconds_total', 'amount_total_micros'])
-    .where('group_id', '=', groupId)
-    .orderBy('id', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  return { unitSeconds: line?.unit_seconds_total ?? 0, amountMicros: line?.amount_total_micros ?? 0n };
+/** Ended beyond what is billed, or (its one second) right there. */
+export function endedUnbilled(billedToMs: RawBuilder<unknown>): RawBuilder<SqlBool> {
+  return sql<SqlBool>`ended_at_ms >= ${billedToMs} and (ended_at_ms > ${billedToMs} or billed_from_ms >= ${billedToMs})`;
 }

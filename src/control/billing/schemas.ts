@@ -48,7 +48,7 @@ export async function unbilled(
   atMs: number,
 ): Promise<Unbilled> {
   const fromMs = await billedToMs(db, tenant.id);
-  const groups = await openGroups(db, tenant.id, { fromMs, toMs: atMs });
+  const groups = (await openGroups(db, [tenant.id])).get(tenant.id) ?? [];
   const lines = groups.flatMap(({ groupId, endpointId, billed, before }) => {
     const line = billLine(billed, { ...before, billedToMs: fromMs }, atMs, tenant.currency);
     if (line === null) return [];

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ISSUE_DELAY_MS, type Segment } from '../../core/commerce/billing.ts';
+import type { Segment } from '../../core/commerce/billing.ts';
+import { testStore } from '../../store/fixture.ts';
 import { balanceMicros, checkLedger } from '../../store/ledger.ts';
-import { openStore, type Store } from '../../store/store.ts';
+import type { Store } from '../../store/store.ts';
 import { newId } from '../call.ts';
 import { insertGroup, insertSegment, insertTenant } from './fixture.ts';
 import { billingMoment } from './moment.ts';
 import { settle } from './settle.ts';
-import { settleLoop } from './settle-loop.ts';
 
 const HOUR = 3_600_000;
 const at = (time: string, day = '2025-04-13') => Date.parse(`${day}T${time}+08:00`);
@@ -23,7 +23,7 @@ const bills = () => store.db.selectFrom('bills').selectAll().orderBy('hour_from_
 const lines = () => store.db.selectFrom('bill_lines').selectAll().orderBy('id').execute();
 
 beforeEach(async () => {
-  store = await openStore({ path: ':memory:' });
+  store = await testStore();
   await insertTenant(store.db, 't-1');
 });
 afterEach(async () => {
@@ -192,45 +192,5 @@ describe('settle', () => {
     await run();
     expect((await bills()).map((bill) => bill.amount_micros)).toEqual([5_500_000n]);
     expect(await lines()).toHaveLength(1100);
-  });
-});
-
-describe('the loop', () => {
-  const log = { info: () => {}, error: () => {} };
-
-  test('settles at once, and a stop waits for the bill being written', async () => {
-    await workedExample();
-    nowMs = at('23:00:00');
-    const loop = settleLoop({ db: store.db, now: () => nowMs, newId, log });
-    await loop.stop();
-    const stopped = (await bills()).length;
-    const next = settleLoop({ db: store.db, now: () => nowMs, newId, log, billsMax: 1, intervalMs: 1 });
-    await expect.poll(async () => (await bills()).length).toBe(3);
-    await next.stop();
-    expect(stopped).toBeLessThanOrEqual(3);
-    expect(await balanceMicros(store.db, 't-1')).toBe(-8_431_000n);
-  });
-
-  test('a run that fails is logged and made up for', async () => {
-    await workedExample();
-    nowMs = at('23:00:00');
-    const errors: object[] = [];
-    let broken = true;
-    const failing = () => {
-      if (broken) throw new Error('no clock');
-      return nowMs;
-    };
-    const loop = settleLoop({
-      db: store.db,
-      now: failing,
-      newId,
-      issueDelayMs: ISSUE_DELAY_MS,
-      intervalMs: 1,
-      log: { ...log, error: (fields) => errors.push(fields) },
-    });
-    await expect.poll(() => errors.length).toBeGreaterThan(0);
-    broken = false;
-    await expect.poll(async () => (await bills()).length).toBe(3);
-    await loop.stop();
   });
 });

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import type { Receipt } from '../../core/commerce/metering.ts';
+import { testStore } from '../../store/fixture.ts';
 import { checkLedger } from '../../store/ledger.ts';
 import { insertReceipts } from '../../store/receipts.ts';
-import { openStore, type Store } from '../../store/store.ts';
+import type { Store } from '../../store/store.ts';
 import { type ControlDeps, callVerb, newId } from '../call.ts';
 import { usageList } from '../usage/list.ts';
 import { usageSummary } from '../usage/summary.ts';
@@ -40,7 +41,7 @@ function call<I extends z.ZodObject, O extends z.ZodType>(
 }
 
 beforeEach(async () => {
-  store = await openStore({ path: ':memory:' });
+  store = await testStore();
   nowMs = at('23:00:00');
   await insertTenant(store.db, 't-1');
   await insertTenant(store.db, 't-2');

@@ -3,8 +3,21 @@ import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { requireTenant } from '../internal.ts';
-import { checkWallet, placeNewOrder } from '../order/place.ts';
-import { BillingType, Id, MaxWaitMs, OverflowPolicy, TenantId, TrafficPercent, Units } from '../schemas.ts';
+import { checkAutoRenew } from '../order/new.ts';
+import { checkSellable, placeNewOrder } from '../order/place.ts';
+import { askedAtMsOf, checkQuote, type Quote, quoteNew } from '../order/quote.ts';
+import {
+  AutoRenewMonths,
+  BillingType,
+  Id,
+  MaxWaitMs,
+  Months,
+  OverflowPolicy,
+  QuoteId,
+  TenantId,
+  TrafficPercent,
+  Units,
+} from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx, tenantOf } from '../verb.ts';
 import { type ChosenModel, chooseModels } from './choose.ts';
 import { Endpoint, endpointViews } from './schemas.ts';
@@ -23,7 +36,12 @@ const WantedModel = z.strictObject({
   trafficPercent: TrafficPercent.optional().describe('Shares sum to 100; needed when there are several models'),
   units: Units,
   billingType: BillingType.default('postpaid'),
+  months: Months.optional().describe('Prepaid: for how many months'),
+  autoRenewMonths: AutoRenewMonths.optional(),
 });
+
+export const WantedModels = z.array(WantedModel).min(1).max(16).describe('Each with its first units');
+type Wanted = z.output<typeof WantedModels>;
 
 export const endpointCreate = defineVerb({
   name: 'endpoint.create',
@@ -33,14 +51,16 @@ export const endpointCreate = defineVerb({
   input: z.strictObject({
     tenantId: TenantId,
     name: EndpointName.describe('What requests say as `model`'),
-    models: z.array(WantedModel).min(1).max(16).describe('Each with its first units'),
+    models: WantedModels,
     maxWaitMs: MaxWaitMs.default(10_000),
     overflowPolicy: OverflowPolicy.default('queue'),
+    quoteId: QuoteId.optional(),
   }),
   output: Endpoint,
   async run({ ctx, input }) {
     const tenantId = tenantOf(ctx, input);
     const chosen = chooseModels(ctx.catalog, ctx.fleet, input.models);
+    const askedAtMs = askedAtMsOf(input.quoteId, ctx.now());
     const answer = await ctx.transaction(async (trx) => {
       const tenant = await requireTenant(trx, tenantId);
       const endpoint: Row<'endpoints'> = {
@@ -54,20 +74,15 @@ export const endpointCreate = defineVerb({
         deleted_at_ms: null,
       };
       await insertEndpoint(trx, endpoint);
+      const quotes = await quoteModels(trx, ctx, { tenant, chosen, wanted: input.models }, askedAtMs);
+      checkQuote(input.quoteId, quotes, askedAtMs);
       const orderIds: string[] = [];
       for (const [index, entry] of chosen.entries()) {
-        const { units, billingType } = input.models[index]!;
         const served = await insertServedModel(trx, ctx, endpoint, entry);
-        const { order } = await placeNewOrder(trx, ctx, {
-          tenant,
-          served,
-          template: entry.template,
-          units,
-          billingType,
-        });
+        const { autoRenewMonths } = input.models[index]!;
+        const { order } = await placeNewOrder(trx, ctx, { tenant, served, autoRenewMonths }, quotes[index]!);
         orderIds.push(order.id);
       }
-      await checkWallet(trx, tenant, ctx.now());
       await audit(trx, ctx, {
         verb: 'endpoint.create',
         subject: endpoint.id,
@@ -81,6 +96,23 @@ export const endpointCreate = defineVerb({
     return answer;
   },
 });
+
+/** What each model's first units cost. Throws as `quoteNew` does, and for what is not sold. */
+export async function quoteModels(
+  trx: Trx,
+  ctx: Ctx,
+  order: { readonly tenant: Row<'tenants'>; readonly chosen: readonly ChosenModel[]; readonly wanted: Wanted },
+  askedAtMs: number,
+): Promise<Quote[]> {
+  const quotes: Quote[] = [];
+  for (const [index, { template }] of order.chosen.entries()) {
+    const wanted = order.wanted[index]!;
+    checkSellable(template);
+    checkAutoRenew(wanted, `models.${index}.autoRenewMonths`);
+    quotes.push(await quoteNew(trx, ctx, { ...wanted, tenant: order.tenant, templateId: template.id }, askedAtMs));
+  }
+  return quotes;
+}
 
 /** The unique index on live names decides a race of two. */
 async function insertEndpoint(trx: Trx, endpoint: Row<'endpoints'>): Promise<void> {

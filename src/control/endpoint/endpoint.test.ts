@@ -35,7 +35,7 @@ describe('create', () => {
       ],
     });
     expect(
-      made.groups.map((group) => [group.state, group.units, group.hourlyPrice.amount, group.billedFromMs]),
+      made.groups.map((group) => [group.state, group.units, group.hourlyPrice?.amount, group.billedFromMs]),
     ).toEqual(
       expect.arrayContaining([
         ['provisioning', 1, '3.600000', null],
@@ -120,7 +120,7 @@ describe('create', () => {
   });
 
   test.each([
-    ['prepaid', { ...alpha, billingType: 'prepaid' as const }, 'unsupported_feature'],
+    ['prepaid for no months', { ...alpha, billingType: 'prepaid' as const }, 'invalid_request'],
     ['a disaggregated template', { ...alpha, templateId: 'alpha-pair' }, 'unsupported_feature'],
     ['a template without a price', { ...alpha, templateId: 'alpha-unpriced' }, 'unsupported_feature'],
     ['a template that nothing here runs', { ...alpha, templateId: 'alpha-elsewhere' }, 'capacity_exhausted'],

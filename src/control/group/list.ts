@@ -17,7 +17,7 @@ export const groupList = defineVerb({
     ...PageInput,
   }),
   output: pageOf(Group),
-  columns: ['groupId', 'endpointId', 'state', 'units', 'unitsReady', 'charge'],
+  columns: ['groupId', 'endpointId', 'billingType', 'state', 'units', 'unitsReady', 'charge', 'term.expiresAtMs'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const { state } = input;

@@ -18,21 +18,23 @@ export const orderList = defineVerb({
     ...PageInput,
   }),
   output: pageOf(Order),
-  columns: ['orderId', 'kind', 'groupId', 'units', 'state', 'failure'],
+  columns: ['orderId', 'kind', 'billingType', 'groupId', 'units', 'months', 'amount', 'state', 'failure'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const { groupId, state } = input;
     const endpointId = await endpointIdOf(ctx.db, scope, input.endpointId);
     const rows = await ctx.db
       .selectFrom('orders')
-      .selectAll()
+      .innerJoin('tenants', 'tenants.id', 'orders.tenant_id')
+      .selectAll('orders')
+      .select('tenants.currency')
       .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
       .$if(endpointId !== undefined, (query) => query.where('endpoint_id', '=', endpointId ?? ''))
       .$if(groupId !== undefined, (query) => query.where('group_id', '=', groupId ?? ''))
       .$if(state !== undefined, (query) => query.where('state', '=', state ?? ''))
-      .$call(newestFirst(input, 'created_at_ms', 'id'))
+      .$call(newestFirst(input, 'orders.created_at_ms', 'orders.id'))
       .execute();
     const page = cutPage(rows, input.limit, (row) => ({ atMs: row.created_at_ms, id: row.id }));
-    return { items: page.rows.map(orderView), nextCursor: page.nextCursor };
+    return { items: page.rows.map((row) => orderView(row, row.currency)), nextCursor: page.nextCursor };
   },
 });

@@ -6,19 +6,21 @@ import type { Trx } from '../verb.ts';
 
 /**
  * Steps of orders and groups along core's transition tables. Each is one conditional UPDATE: of two that race, one moves
- * the row and the other gets `conflict`.
+ * the row and the other gets `conflict`. A renewal changes no state, so a group's months are part of the condition.
  */
 export async function moveGroup(
   trx: Trx,
-  group: Pick<Row<'instance_groups'>, 'id' | 'state'>,
+  group: Pick<Row<'instance_groups'>, 'id' | 'state' | 'months' | 'units'>,
   events: readonly GroupEvent[],
-  set: Partial<Pick<Row<'instance_groups'>, 'units' | 'billed_from_ms' | 'ended_at_ms'>> = {},
+  set: Partial<Omit<Row<'instance_groups'>, 'id' | 'state'>> = {},
 ): Promise<Row<'instance_groups'>> {
   const moved = await trx
     .updateTable('instance_groups')
     .set({ ...set, state: events.reduce(groupAfter, group.state) })
     .where('id', '=', group.id)
     .where('state', '=', group.state)
+    .where('units', '=', group.units)
+    .where('months', group.months === null ? 'is' : '=', group.months)
     .returningAll()
     .executeTakeFirst();
   if (moved === undefined) throw raced('instance group', group.id);

@@ -47,13 +47,13 @@ describe('new', () => {
     expect(details['faults']).toMatchObject([{ field: 'servedModelId' }]);
   });
 
-  test('is refused without money and for prepaid', async () => {
+  test('is refused without money, and by the month only when prepaid', async () => {
     const control = await testControl();
     const { manager } = await control.tenant('4');
     await control.endpoint(manager);
     const order = (input: object) => control.call(orderNew, manager, { endpointId: 'chat', units: 2, ...input });
     expect(await refusal(order({}))).toMatchObject({ code: 'payment_required', details: { missing: '6.800000' } });
-    expect((await refusal(order({ billingType: 'prepaid' }))).code).toBe('unsupported_feature');
+    expect((await refusal(order({ months: 1 }))).message).toContain('months');
   });
 
   test('money that is used already, and units that are bought already, pay for no others', async () => {

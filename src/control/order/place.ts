@@ -1,75 +1,60 @@
 import type { Template } from '../../catalog/schema.ts';
-import { formatMicros, parseMicros } from '../../core/commerce/money.ts';
+import { formatMicros } from '../../core/commerce/money.ts';
+import { nextTermEvents, type PrepaidTerm } from '../../core/commerce/term.ts';
 import { CubitError } from '../../core/errors.ts';
 import { balanceMicros } from '../../store/ledger.ts';
 import type { Row } from '../../store/schema.ts';
 import { unbilled } from '../billing/schemas.ts';
 import { segmentsOf } from '../group/schemas.ts';
 import { LIVE_GROUP_STATES } from '../internal.ts';
+import { applyPlan } from '../prepaid/apply.ts';
 import { replicasById, specsOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
 import { orderThrough } from './move.ts';
-
-export interface Price {
-  /** Of one unit. */
-  readonly hourlyPriceMicros: bigint;
-  /** Of the price book. */
-  readonly version: string;
-}
+import type { Price } from './price.ts';
+import { moneyOf, type Quote } from './quote.ts';
 
 /** Throws `unsupported_feature` for what is not sold in this release. */
-export function checkSellable(template: Template, billingType: 'postpaid' | 'prepaid'): void {
-  if (billingType === 'prepaid') {
-    throw new CubitError(
-      'unsupported_feature',
-      'Prepaid orders are not offered in this release. Order postpaid units.',
-      {
-        details: { param: 'billingType' },
-      },
-    );
-  }
-  if (template.kind !== 'single') {
-    throw new CubitError(
-      'unsupported_feature',
-      `Template ${template.id} is disaggregated; this release provisions single-machine templates only.`,
-      { details: { param: 'templateId' } },
-    );
-  }
-}
-
-/** The price now. Throws `unsupported_feature` when the template is not for sale. */
-export function priceOf(catalog: Ctx['catalog'], templateId: string): Price {
-  const { prices, version } = catalog.priceBook;
-  const price = prices.find((row) => row.templateId === templateId);
-  if (price === undefined) {
-    throw new CubitError(
-      'unsupported_feature',
-      `Template ${templateId} is not for sale: price book ${version} has no price.`,
-      {
-        details: { param: 'templateId' },
-      },
-    );
-  }
-  return { hourlyPriceMicros: parseMicros(price.hourly), version };
+export function checkSellable(template: Template): void {
+  if (template.kind === 'single') return;
+  throw new CubitError(
+    'unsupported_feature',
+    `Template ${template.id} is disaggregated; this release provisions single-machine templates only.`,
+    { details: { param: 'templateId' } },
+  );
 }
 
 /**
- * The wallet has to hold one hour of all units that the tenant has or is being given, beyond what was used but not
- * billed yet. Called when the order's rows are written: what it throws undoes them. Throws `payment_required` with what
- * is missing.
+ * The wallet has to hold, beyond what was used but not billed yet, what is paid now and one hour of all postpaid units
+ * that the tenant has or is being given. Called when the group's rows are written and before it is paid: what it throws
+ * undoes them. Throws `payment_required` with what is missing.
  */
-export async function checkWallet(trx: Trx, tenant: Row<'tenants'>, nowMs: number): Promise<void> {
+export async function checkWallet(
+  trx: Trx,
+  tenant: Row<'tenants'>,
+  { payMicros, nowMs }: { readonly payMicros: bigint; readonly nowMs: number },
+): Promise<void> {
   const hourMicros = await hourOfAllUnits(trx, tenant.id);
-  const { totalMicros } = await unbilled(trx, tenant, nowMs);
-  const freeMicros = (await balanceMicros(trx, tenant.id)) - totalMicros;
-  if (freeMicros >= hourMicros) return;
+  const neededMicros = payMicros + hourMicros;
+  const freeMicros = await freeMicrosOf(trx, tenant, nowMs);
+  if (freeMicros >= neededMicros || neededMicros === 0n) return;
   const { currency } = tenant;
-  const [needed, available, missing] = [hourMicros, freeMicros, hourMicros - freeMicros].map(formatMicros);
+  const [pay, hour, needed] = [payMicros, hourMicros, neededMicros].map(formatMicros);
+  const [available, missing] = [freeMicros, neededMicros - freeMicros].map(formatMicros);
+  const now = `This costs ${pay} ${currency} now`;
+  const hourly = `One hour of your units, these included, costs ${hour} ${currency}`;
+  const costs = payMicros === 0n ? hourly : hourMicros === 0n ? now : `${now}; o${hourly.slice(1)}`;
   throw new CubitError(
     'payment_required',
-    `One hour of your units, these included, costs ${needed} ${currency} and the wallet has ${available} available: top up ${missing} ${currency} or more.`,
+    `${costs} and the wallet has ${available} available: top up ${missing} ${currency} or more.`,
     { details: { needed, available, missing, currency } },
   );
+}
+
+/** Balance less what was used but not billed yet. */
+export async function freeMicrosOf(trx: Trx, tenant: Row<'tenants'>, nowMs: number): Promise<bigint> {
+  const { totalMicros } = await unbilled(trx, tenant, nowMs);
+  return (await balanceMicros(trx, tenant.id)) - totalMicros;
 }
 
 async function hourOfAllUnits(trx: Trx, tenantId: string): Promise<bigint> {
@@ -124,8 +109,8 @@ async function unstartedUnits(trx: Trx, fleet: Ctx['fleet'], templateId: string)
 }
 
 /**
- * Places an order for a new group of a served model: checks price, wallet and capacity, then writes group, price and
- * order. The price is the one of this moment; the first segment keeps it, whenever the order succeeds.
+ * Places an order for a new group of a served model: checks wallet and capacity, then writes group, price and order. The
+ * price is the quote's; the first segment keeps it, whenever the order succeeds.
  */
 export async function placeNewOrder(
   trx: Trx,
@@ -133,39 +118,55 @@ export async function placeNewOrder(
   wanted: {
     readonly tenant: Row<'tenants'>;
     readonly served: Pick<Row<'served_models'>, 'id' | 'endpoint_id'>;
-    readonly template: Template;
-    readonly units: number;
-    readonly billingType: 'postpaid' | 'prepaid';
+    readonly autoRenewMonths?: number | undefined;
   },
+  quote: Quote,
 ): Promise<{ order: Row<'orders'>; group: Row<'instance_groups'> }> {
-  const { tenant, served, template, units, billingType } = wanted;
-  checkSellable(template, billingType);
-  const price = priceOf(ctx.catalog, template.id);
-  await checkCapacity(trx, ctx.fleet, template.id, units);
-  const nowMs = ctx.now();
+  const { tenant, served } = wanted;
+  const { billingType, templateId, units, price, atMs } = quote;
+  await checkCapacity(trx, ctx.fleet, templateId, units);
   const group: Row<'instance_groups'> = {
     id: ctx.newId('group'),
     tenant_id: tenant.id,
     endpoint_id: served.endpoint_id,
     served_model_id: served.id,
-    template_id: template.id,
+    template_id: templateId,
     billing_type: billingType,
     units,
     state: 'provisioning',
-    created_at_ms: nowMs,
+    created_at_ms: atMs,
     billed_from_ms: null,
     ended_at_ms: null,
+    months: quote.months,
+    ...termColumns(quote.plan.stretch, tenant.zone, atMs),
+    auto_renew_months: wanted.autoRenewMonths ?? null,
+    auto_renew_failure: null,
   };
   await trx.insertInto('instance_groups').values(group).execute();
-  await insertSegment(trx, ctx, { groupId: group.id, fromMs: nowMs, units, price });
-  const order = await insertOrder(trx, ctx, group, { kind: 'new', units, done: false });
+  await insertSegment(trx, ctx, { groupId: group.id, fromMs: atMs, units, price: segmentPrice(group, price) });
+  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now() });
+  const order = await insertOrder(trx, ctx, group, { quote, done: false });
   return { order, group };
 }
+
+/** Where a prepaid group's paid time ends, and when its calendar comes to it next. */
+export function termColumns(dates: PrepaidTerm | null, zone: string, nowMs: number) {
+  if (dates === null) return { expires_at_ms: null, reclaim_at_ms: null, next_due_ms: null };
+  const next = nextTermEvents({ ...dates, zone }, nowMs);
+  return { expires_at_ms: dates.expiresAtMs, reclaim_at_ms: dates.reclaimAtMs, next_due_ms: next?.atMs ?? null };
+}
+
+/** A prepaid group has nothing to pay by the hour; its segments say only how many units it had when. */
+export function segmentPrice(group: Pick<Row<'instance_groups'>, 'billing_type'>, price: SegmentPrice): SegmentPrice {
+  return group.billing_type === 'postpaid' ? price : { ...price, hourlyPriceMicros: 0n };
+}
+
+type SegmentPrice = Pick<Price, 'hourlyPriceMicros' | 'version'>;
 
 export async function insertSegment(
   trx: Trx,
   ctx: Pick<Ctx, 'newId'>,
-  segment: { groupId: string; fromMs: number; units: number; price: Price },
+  segment: { groupId: string; fromMs: number; units: number; price: SegmentPrice },
 ): Promise<void> {
   await trx
     .insertInto('group_segments')
@@ -180,30 +181,37 @@ export async function insertSegment(
     .execute();
 }
 
-/** A postpaid order has nothing to pay up front: it is in provisioning as it is placed, or `done` at once. */
+/**
+ * Writes an order and what it pays or pays back. A postpaid order has nothing to pay up front; a prepaid one is paid from
+ * the wallet at once. Either is in provisioning as it is placed, or `done` at once.
+ */
 export async function insertOrder(
   trx: Trx,
-  ctx: Ctx,
+  ctx: Pick<Ctx, 'now' | 'newId'>,
   group: Row<'instance_groups'>,
-  order: { kind: Row<'orders'>['kind']; units: number; done: boolean },
+  { quote, done }: { readonly quote: Quote; readonly done: boolean },
 ): Promise<Row<'orders'>> {
   const nowMs = ctx.now();
+  const { payMicros, refundMicros } = moneyOf(quote);
   const row: Row<'orders'> = {
     id: ctx.newId('order'),
     tenant_id: group.tenant_id,
-    kind: order.kind,
+    kind: quote.kind,
     billing_type: group.billing_type,
     endpoint_id: group.endpoint_id,
     served_model_id: group.served_model_id,
     group_id: group.id,
-    units: order.units,
-    state: orderThrough(['place', 'pay', 'provision', ...(order.done ? (['succeed'] as const) : [])]),
+    units: quote.units,
+    months: quote.months,
+    amount_micros: payMicros - refundMicros,
+    state: orderThrough(['place', 'pay', 'provision', ...(done ? (['succeed'] as const) : [])]),
     failure: null,
     created_at_ms: nowMs,
     updated_at_ms: nowMs,
-    succeeded_at_ms: order.done ? nowMs : null,
+    succeeded_at_ms: done ? nowMs : null,
   };
   await trx.insertInto('orders').values(row).execute();
+  await applyPlan(trx, ctx, row, quote);
   return row;
 }
 

@@ -1,38 +1,47 @@
 import { z } from 'zod';
-import { groupAfter } from '../../core/commerce/group.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
-import { invalidField } from '../input.ts';
 import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
-import { Id, Units } from '../schemas.ts';
+import { Id, QuoteId, Units } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
 import { moveGroup } from './move.ts';
-import { checkCapacity, checkWallet, insertOrder, insertSegment, latestSegment, priceOf } from './place.ts';
+import { checkCapacity, checkWallet, insertOrder, insertSegment, segmentPrice } from './place.ts';
+import { askedAtMsOf, checkAgreed, checkQuote, moneyOf, type Quote, quoteResize } from './quote.ts';
 import { Placed, placedView } from './schemas.ts';
 
 export const orderResize = defineVerb({
   name: 'order.resize',
-  summary: 'Change the units of a group. Fewer: at once. More: billed when all are ready.',
+  summary:
+    'Change the units of a group. Fewer: at once. More: billed when all are ready. Prepaid: the rest of the term.',
   access: 'manage',
   route: { method: 'POST', path: '/groups/{groupId}/resize' },
-  input: z.strictObject({ groupId: Id, units: Units }),
+  input: z.strictObject({ groupId: Id, units: Units, quoteId: QuoteId.optional() }),
   output: Placed,
   async run({ ctx, input }) {
+    const { quoteId } = input;
+    const askedAtMs = askedAtMsOf(quoteId, ctx.now());
     const answer = await ctx.transaction(async (trx) => {
       const before = await requireGroup(trx, scopeOf(ctx), input.groupId);
-      if (input.units === before.units) throw invalidField('units', `the group has ${before.units} already`);
+      const tenant = await requireTenant(trx, before.tenant_id);
+      const quote = await quoteResize(trx, ctx, { tenant, group: before, units: input.units }, askedAtMs);
+      checkQuote(quoteId, [quote], askedAtMs);
+      checkAgreed(quoteId, quote);
       const group =
         input.units > before.units
-          ? await grow(trx, ctx, before, input.units)
-          : await shrink(trx, ctx, before, input.units);
-      const done = group.state === 'active';
-      const order = await insertOrder(trx, ctx, group, { kind: 'resize', units: input.units, done });
+          ? await grow(trx, ctx, { before, tenant, quote })
+          : await shrink(trx, ctx, { before, quote });
+      const order = await insertOrder(trx, ctx, group, { quote, done: group.state === 'active' });
       await audit(trx, ctx, {
         verb: 'order.resize',
         subject: order.id,
         tenantId: group.tenant_id,
-        detail: { groupId: group.id, unitsBefore: before.units, units: input.units },
+        detail: {
+          groupId: group.id,
+          unitsBefore: before.units,
+          units: input.units,
+          amountMicros: order.amount_micros,
+        },
       });
       return placedView(ctx, trx, { order, group });
     });
@@ -41,25 +50,24 @@ export const orderResize = defineVerb({
   },
 });
 
+interface Change {
+  readonly before: Row<'instance_groups'>;
+  readonly quote: Quote;
+}
+
 /** A purchase: checked like one. The group serves with the units it has until the provisioner has the new ones ready. */
-async function grow(trx: Trx, ctx: Ctx, before: Row<'instance_groups'>, units: number) {
-  groupAfter(before.state, 'resize');
-  priceOf(ctx.catalog, before.template_id);
-  await checkCapacity(trx, ctx.fleet, before.template_id, units - before.units);
-  const group = await moveGroup(trx, before, ['resize'], { units });
-  await checkWallet(trx, await requireTenant(trx, before.tenant_id), ctx.now());
+async function grow(trx: Trx, ctx: Ctx, { before, quote, tenant }: Change & { readonly tenant: Row<'tenants'> }) {
+  await checkCapacity(trx, ctx.fleet, before.template_id, quote.units - before.units);
+  const group = await moveGroup(trx, before, ['resize'], { units: quote.units });
+  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now() });
   return group;
 }
 
 /** Billing falls now, at the price the group has; the provisioner drains the units beyond the new number. */
-async function shrink(trx: Trx, ctx: Ctx, before: Row<'instance_groups'>, units: number) {
+async function shrink(trx: Trx, ctx: Ctx, { before, quote }: Change) {
+  const { units, price, atMs } = quote;
   const group = await moveGroup(trx, before, ['resize', 'resized'], { units });
-  const latest = await latestSegment(trx, before.id);
-  await insertSegment(trx, ctx, {
-    groupId: before.id,
-    fromMs: await billingMoment(trx, group, ctx.now()),
-    units,
-    price: { hourlyPriceMicros: latest.hourly_price_micros, version: latest.price_version },
-  });
+  const fromMs = group.billing_type === 'prepaid' ? atMs : await billingMoment(trx, group, ctx.now());
+  await insertSegment(trx, ctx, { groupId: before.id, fromMs, units, price: segmentPrice(group, price) });
   return group;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Row } from '../../store/schema.ts';
 import { Group, groupViews } from '../group/schemas.ts';
-import { BillingType, Count, EpochMs, Id } from '../schemas.ts';
+import { BillingType, Count, EpochMs, Id, Money, money } from '../schemas.ts';
 import type { Ctx, Trx } from '../verb.ts';
 
 export const OrderKind = z.enum(['new', 'resize', 'renew', 'unsubscribe']);
@@ -24,6 +24,8 @@ export const Order = z.object({
   servedModelId: Id,
   groupId: Id,
   units: Count.describe('Units the group has when the order succeeds'),
+  months: Count.nullable().describe('Prepaid: months that it buys'),
+  amount: Money.describe('Prepaid: taken from the wallet as it was placed; negative: paid back'),
   state: OrderStates,
   failure: z.string().nullable(),
   createdAtMs: EpochMs,
@@ -31,7 +33,7 @@ export const Order = z.object({
   succeededAtMs: EpochMs.nullable(),
 });
 
-export function orderView(row: Row<'orders'>): z.output<typeof Order> {
+export function orderView(row: Row<'orders'>, currency: string): z.output<typeof Order> {
   return {
     orderId: row.id,
     tenantId: row.tenant_id,
@@ -41,6 +43,8 @@ export function orderView(row: Row<'orders'>): z.output<typeof Order> {
     servedModelId: row.served_model_id,
     groupId: row.group_id,
     units: row.units,
+    months: row.months,
+    amount: money(row.amount_micros, currency),
     state: OrderStates.parse(row.state),
     failure: row.failure,
     createdAtMs: row.created_at_ms,
@@ -58,5 +62,5 @@ export async function placedView(
   placed: { order: Row<'orders'>; group: Row<'instance_groups'> },
 ): Promise<z.output<typeof Placed>> {
   const [group] = await groupViews(ctx, trx, [placed.group]);
-  return { order: orderView(placed.order), group: group! };
+  return { order: orderView(placed.order, group!.charge.currency), group: group! };
 }

@@ -2,10 +2,15 @@ import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
+import { requireTenant } from '../internal.ts';
+import { closeLots } from '../prepaid/apply.ts';
+import { openLots, planPayBack } from '../prepaid/plan.ts';
+import { recognisedToMs } from '../prepaid/recognise.ts';
 import type { ProvisionerDeps } from '../provision.ts';
 import type { Trx } from '../verb.ts';
 import { moveGroup, moveOrder } from './move.ts';
-import { insertSegment, latestSegment, type Price, priceOf } from './place.ts';
+import { insertSegment, latestSegment, segmentPrice } from './place.ts';
+import { type Price, priceOf } from './price.ts';
 
 type Deps = Pick<ProvisionerDeps, 'db' | 'catalog' | 'now' | 'newId' | 'changed'>;
 
@@ -18,14 +23,17 @@ export async function succeedOrder(deps: Deps, group: Row<'instance_groups'>): P
       await moveGroup(trx, group, ['ready'], { billed_from_ms: atMs });
     } else {
       await moveGroup(trx, group, ['resized']);
-      const price = await resizePrice(trx, deps, group);
+      const price = segmentPrice(group, await resizePrice(trx, deps, group));
       await insertSegment(trx, deps, { groupId: group.id, fromMs: atMs, units: group.units, price });
     }
     return { verb: 'order.succeed', detail: { groupId: group.id, units: group.units, atMs } };
   });
 }
 
-/** A new group ends and was never billed; a resized one goes on with the units that it pays. */
+/**
+ * A new group ends and was never billed; a resized one goes on with the units that it pays. What was prepaid is paid back
+ * in full.
+ */
 export async function failOrder(
   deps: Deps,
   group: Row<'instance_groups'>,
@@ -34,10 +42,20 @@ export async function failOrder(
 ): Promise<void> {
   await settle(deps, group, async (trx, order) => {
     await moveOrder(trx, order, 'fail', { nowMs: deps.now(), failure });
-    if (group.state === 'provisioning') await moveGroup(trx, group, ['fail']);
+    if (group.state === 'provisioning') await moveGroup(trx, group, ['fail'], { next_due_ms: null });
     else await moveGroup(trx, group, ['resize_failed'], { units: paidUnits });
+    await payBack(trx, deps, order);
     return { verb: 'order.fail', detail: { groupId: group.id, failure } };
   });
+}
+
+/** What an order paid that never succeeded, in full. */
+export async function payBack(trx: Trx, deps: Pick<Deps, 'now' | 'newId'>, order: Row<'orders'>): Promise<void> {
+  if (order.billing_type === 'postpaid') return;
+  const lots = (await openLots(trx, order.group_id)).filter((lot) => lot.order_id === order.id);
+  const { closes } = planPayBack(lots, await requireTenant(trx, order.tenant_id));
+  const atMs = Math.max(deps.now(), await recognisedToMs(trx, order.tenant_id));
+  await closeLots(trx, deps, order, { closes, atMs, memo: 'The order failed: paid back in full' });
 }
 
 async function settle(
@@ -68,7 +86,11 @@ async function settle(
 }
 
 /** A resize is priced by the book of now; a template that is no longer sold keeps the group's price. */
-async function resizePrice(trx: Trx, deps: Deps, group: Row<'instance_groups'>): Promise<Price> {
+async function resizePrice(
+  trx: Trx,
+  deps: Deps,
+  group: Row<'instance_groups'>,
+): Promise<Pick<Price, 'hourlyPriceMicros' | 'version'>> {
   const listed = deps.catalog.priceBook.prices.some((price) => price.templateId === group.template_id);
   if (listed) return priceOf(deps.catalog, group.template_id);
   const latest = await latestSegment(trx, group.id);

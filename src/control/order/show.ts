@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { requireOrder, scopeOf } from '../internal.ts';
+import { requireOrder, requireTenant, scopeOf } from '../internal.ts';
 import { Id } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Order, orderView } from './schemas.ts';
@@ -12,6 +12,7 @@ export const orderShow = defineVerb({
   input: z.strictObject({ orderId: Id }),
   output: Order,
   async run({ ctx, input }) {
-    return orderView(await requireOrder(ctx.db, scopeOf(ctx), input.orderId));
+    const order = await requireOrder(ctx.db, scopeOf(ctx), input.orderId);
+    return orderView(order, (await requireTenant(ctx.db, order.tenant_id)).currency);
   },
 });

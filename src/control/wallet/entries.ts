@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { POSTING_KINDS } from '../../core/commerce/ledger.ts';
 import { requireTenant } from '../internal.ts';
 import { cutPage, newestFirst, PageInput, pageOf } from '../page.ts';
 import { EpochMs, Id, Money, money, TenantId } from '../schemas.ts';
@@ -6,7 +7,7 @@ import { defineVerb, tenantOf } from '../verb.ts';
 
 const WalletEntry = z.object({
   transactionId: Id,
-  kind: z.enum(['top_up', 'bill', 'refund', 'correction']),
+  kind: z.enum(POSTING_KINDS),
   memo: z.string(),
   amount: Money.describe('Positive: into the wallet'),
   bookedAtMs: EpochMs.describe('When it counts'),

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { OVERDUE_MS } from '../../core/commerce/overdue.ts';
 import { balanceMicros } from '../../store/ledger.ts';
 import { unbilled } from '../billing/schemas.ts';
 import { requireTenant } from '../internal.ts';
+import { openOverdue } from '../overdue/overdue.ts';
 import { EpochMs, Id, Money, money, TenantId } from '../schemas.ts';
 import { defineVerb, tenantOf } from '../verb.ts';
 
@@ -16,6 +18,10 @@ export const walletShow = defineVerb({
     balance: Money.describe('Top-ups less bills'),
     unbilled: Money.describe('Used since the last bill'),
     available: Money.describe('balance − unbilled'),
+    overdue: z
+      .object({ sinceMs: EpochMs, reclaimAtMs: EpochMs })
+      .nullable()
+      .describe('Below zero since; postpaid units are taken back then unless it is topped up before'),
     atMs: EpochMs,
   }),
   async run({ ctx, input }) {
@@ -27,11 +33,14 @@ export const walletShow = defineVerb({
       const atMs = ctx.now();
       const balance = await balanceMicros(trx, tenantId);
       const { totalMicros } = await unbilled(trx, tenant, atMs);
+      const overdue = await openOverdue(trx, tenantId);
       return {
         tenantId,
         balance: money(balance, currency),
         unbilled: money(totalMicros, currency),
         available: money(balance - totalMicros, currency),
+        overdue:
+          overdue === undefined ? null : { sinceMs: overdue.since_ms, reclaimAtMs: overdue.since_ms + OVERDUE_MS },
         atMs,
       };
     });

@@ -6,6 +6,7 @@ import { audit } from '../../store/audit.ts';
 import { balanceMicros, post } from '../../store/ledger.ts';
 import { invalidField } from '../input.ts';
 import { requireTenant } from '../internal.ts';
+import { noteCredit } from '../overdue/overdue.ts';
 import { Id, Money, money } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -45,6 +46,7 @@ export const walletTopUp = defineVerb({
       const balance = await balanceMicros(trx, tenantId);
       if (balance > BALANCE_MICROS_MAX) throw new CubitError('conflict', 'No wallet holds that much.');
       if (created) {
+        await noteCredit(trx, ctx, tenantId, ctx.now());
         const detail = { transactionId, amountMicros, ...(reference === undefined ? {} : { reference }) };
         await audit(trx, ctx, { verb: 'wallet.top-up', subject: tenantId, tenantId, detail });
       }

@@ -1,9 +1,13 @@
 /**
  * The ledger's rules. A transaction moves money between accounts: its entries sum to zero. Nothing is updated or
  * deleted; a mistake is corrected by another transaction. `wallet` is what the tenant has with us, `cash` what came from
- * outside (it mirrors it, so it is negative), `revenue` what was charged.
+ * outside (it mirrors it, so it is negative), `unearned` what was paid for time that has not passed, `revenue` what was
+ * earned.
  */
-export const ACCOUNTS = ['wallet', 'cash', 'revenue'] as const;
+export const ACCOUNTS = ['wallet', 'cash', 'unearned', 'revenue'] as const;
+/** `prepaid`: a term was paid. `recognition`: its days passed. */
+export const POSTING_KINDS = ['top_up', 'bill', 'prepaid', 'recognition', 'refund', 'correction'] as const;
+export type PostingKind = (typeof POSTING_KINDS)[number];
 export type Account = (typeof ACCOUNTS)[number];
 
 export interface Entry {
@@ -13,7 +17,7 @@ export interface Entry {
 
 export interface Posting {
   readonly tenantId: string;
-  readonly kind: 'top_up' | 'bill' | 'refund' | 'correction';
+  readonly kind: PostingKind;
   /** A posting made twice under one key is made once. */
   readonly idempotencyKey: string;
   readonly memo: string;

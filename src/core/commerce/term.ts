@@ -31,6 +31,85 @@ export function prepaidTerm(purchase: { purchasedAtMs: number; months: number; z
   return { expiryDay: expiryDay.toString(), expiresAtMs, reclaimAtMs: expiresAtMs + DAY_MS };
 }
 
+/** One paid stretch of a prepaid group: [fromMs, toMs), to the second that it expires. */
+export interface Stretch extends PrepaidTerm {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/**
+ * What `months` more buy for a group that was first bought at `purchasedAtMs` and is paid for `monthsPaid` months (0: it
+ * is bought now). The stretch begins where the paid time ends, whenever it is bought: no gap, no free day.
+ */
+export function nextStretch(
+  group: { purchasedAtMs: number; monthsPaid: number; zone: string },
+  months: number,
+): Stretch {
+  const { purchasedAtMs, monthsPaid, zone } = group;
+  if (!Number.isSafeInteger(months) || months < 1) throw new RangeError('a term is one month or more');
+  const fromMs =
+    monthsPaid === 0 ? purchasedAtMs : prepaidTerm({ purchasedAtMs, months: monthsPaid, zone }).expiresAtMs;
+  const term = prepaidTerm({ purchasedAtMs, months: monthsPaid + months, zone });
+  return { ...term, fromMs, toMs: term.expiresAtMs };
+}
+
+/** The last paid day of a group that expires at this instant. */
+export function expiryDayOf(expiresAtMs: number, zone: string): string {
+  return zoned(expiresAtMs, zone).toPlainDate().subtract({ days: 1 }).toString();
+}
+
+/** The next midnight of the zone (the day's first instant, where clocks skip midnight). */
+export function nextMidnightMs(atMs: number, zone: string): number {
+  const tomorrow = zoned(atMs, zone).toPlainDate().add({ days: 1 });
+  return tomorrow.toZonedDateTime({ timeZone: zone }).epochMilliseconds;
+}
+
+/** A calendar month, `YYYY-MM`, of the zone: [fromMs, toMs). Throws RangeError on what is no month. */
+export function monthOf(month: string, zone: string): { fromMs: number; toMs: number } {
+  const first = Temporal.PlainYearMonth.from(month).toPlainDate({ day: 1 });
+  const startMs = (day: Temporal.PlainDate) => day.toZonedDateTime({ timeZone: zone }).epochMilliseconds;
+  return { fromMs: startMs(first), toMs: startMs(first.add({ months: 1 })) };
+}
+
+const REMINDER_DAYS = 7;
+const AUTO_RENEW_DAYS = 3;
+
+export type TermEvent = 'auto_renew' | 'remind' | 'expire' | 'reclaim';
+
+export interface TermDates {
+  readonly expiresAtMs: number;
+  readonly reclaimAtMs: number;
+  readonly zone: string;
+}
+
+/**
+ * What happens to a prepaid group next, strictly after an instant, and when; null after its reclaim. At noon of each of
+ * the last 7 days a reminder; auto-renewal tries at noon from 3 days before, the expiry's noon included; then expiry and
+ * reclaim. Events of one instant come in the order they are to be handled.
+ */
+export function nextTermEvents(
+  term: TermDates,
+  afterMs: number,
+): { readonly atMs: number; readonly events: readonly TermEvent[]; readonly daysLeft: number } | null {
+  for (let daysLeft = REMINDER_DAYS; daysLeft >= 0; daysLeft--) {
+    const atMs = daysBefore(term, daysLeft);
+    if (atMs <= afterMs) continue;
+    const events: TermEvent[] = daysLeft <= AUTO_RENEW_DAYS ? ['auto_renew'] : [];
+    return { atMs, daysLeft, events: [...events, daysLeft === 0 ? 'expire' : 'remind'] };
+  }
+  return afterMs < term.reclaimAtMs ? { atMs: term.reclaimAtMs, daysLeft: 0, events: ['reclaim'] } : null;
+}
+
+/** The last day before expiry, in which auto-renewal cannot be switched off: [fromMs, toMs). */
+export function autoRenewLock(term: Pick<TermDates, 'expiresAtMs' | 'zone'>): { fromMs: number; toMs: number } {
+  return { fromMs: daysBefore(term, 1), toMs: term.expiresAtMs };
+}
+
+/** Noon of the zone, so many days before the expiry's noon. */
+function daysBefore({ expiresAtMs, zone }: Pick<TermDates, 'expiresAtMs' | 'zone'>, days: number): number {
+  return zoned(expiresAtMs, zone).subtract({ days }).epochMilliseconds;
+}
+
 /** [fromMs, toMs) */
 export interface ClockHour {
   readonly fromMs: number;

@@ -31,7 +31,9 @@ describe('instance groups', () => {
     expect(groupAfter(groupAfter('active', 'resize'), 'resized')).toBe('active');
     expect(groupAfter(groupAfter('active', 'resize'), 'resize_failed')).toBe('active');
     expect(() => groupAfter('unsubscribed', 'ready')).toThrow('instance group is unsubscribed');
-    expect(() => groupAfter('resizing', 'resize')).toThrow('Possible now: resized, resize failed, unsubscribe.');
+    expect(() => groupAfter('resizing', 'resize')).toThrow(
+      'Possible now: resized, resize failed, unsubscribe, reclaim.',
+    );
   });
 });
 
@@ -57,7 +59,7 @@ function checkTable<S extends string, E extends string>(
 
 test('both tables are whole', () => {
   checkTable(ORDER_TRANSITIONS, 'draft', ['active', 'cancelled', 'failed']);
-  checkTable(GROUP_TRANSITIONS, 'provisioning', ['unsubscribed', 'failed']);
+  checkTable(GROUP_TRANSITIONS, 'provisioning', ['unsubscribed', 'reclaimed', 'failed']);
 });
 
 test('no sequence of events takes an order out of a final state', () => {

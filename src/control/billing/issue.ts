@@ -1,0 +1,121 @@
+import { type BillLine, billLine } from '../../core/commerce/billing.ts';
+import { move, type Posting } from '../../core/commerce/ledger.ts';
+import type { ClockHour } from '../../core/commerce/term.ts';
+import type { IdKind } from '../../core/ids.ts';
+import { auditAll } from '../../store/audit.ts';
+import { postAll } from '../../store/ledger.ts';
+import type { NewRow } from '../../store/schema.ts';
+import { noteCharges } from '../overdue/overdue.ts';
+import type { Trx } from '../verb.ts';
+import { billedToOf, type OpenGroup, openGroups } from './groups.ts';
+import type { Standing } from './standing.ts';
+
+const ROWS_PER_INSERT = 500;
+
+/** A tenant's clock hour whose bill is due. */
+export interface DueBill {
+  readonly tenant: Pick<Standing, 'id' | 'zone' | 'currency' | 'nextBillableMs'>;
+  readonly hour: ClockHour;
+  readonly issueMs: number;
+}
+
+interface Issued extends DueBill {
+  readonly billId: string;
+  readonly amountMicros: bigint;
+  readonly lines: readonly (BillLine & { readonly groupId: string })[];
+}
+
+interface By {
+  now(): number;
+  newId(kind: IdKind): string;
+}
+
+/** Writes these bills, of different tenants; how many. None for an hour that owes nothing or is billed already. */
+export async function issueBills(trx: Trx, by: By, due: readonly DueBill[]): Promise<number> {
+  const tenantIds = due.map(({ tenant }) => tenant.id);
+  const billedTo = await billedToOf(trx, tenantIds);
+  const open = await openGroups(trx, tenantIds);
+  const bills = due.flatMap((one) => {
+    const bill = billOf(by, one, billedTo.get(one.tenant.id) ?? 0, open.get(one.tenant.id) ?? []);
+    return bill === null ? [] : [bill];
+  });
+  if (bills.length === 0) return 0;
+  const posted = await postAll(trx, by, bills.map(postingOf));
+  await trx
+    .insertInto('bills')
+    .values(bills.map((bill, i) => ({ ...billRow(bill), transaction_id: posted[i]!.transactionId })))
+    .execute();
+  await insertLines(trx, bills.flatMap(lineRows));
+  await noteCharges(
+    trx,
+    by,
+    bills.map(({ tenant, issueMs }) => ({ tenantId: tenant.id, atMs: issueMs })),
+  );
+  const actor = { kind: 'system', job: 'settle' } as const;
+  await auditAll(trx, { ...by, actor }, bills.map(auditEntry));
+  return bills.length;
+}
+
+function billOf(by: By, due: DueBill, billedToMs: number, groups: readonly OpenGroup[]): Issued | null {
+  if (billedToMs >= due.hour.toMs) return null;
+  const lines = groups.flatMap(({ groupId, billed, before }) => {
+    const line = billLine(billed, { ...before, billedToMs }, due.hour.toMs, due.tenant.currency);
+    return line === null ? [] : [{ groupId, ...line }];
+  });
+  if (lines.length === 0) return null;
+  const amountMicros = lines.reduce((sum, line) => sum + line.amountMicros, 0n);
+  return { ...due, billId: by.newId('bill'), amountMicros, lines };
+}
+
+function postingOf({ tenant, hour, issueMs, amountMicros }: Issued): Posting {
+  return {
+    tenantId: tenant.id,
+    kind: 'bill',
+    idempotencyKey: `bill:${tenant.id}:${hour.fromMs}`,
+    memo: `Model units, ${new Date(hour.fromMs).toISOString()} to ${new Date(hour.toMs).toISOString()}`,
+    bookedAtMs: issueMs,
+    entries: move(amountMicros, 'wallet', 'revenue'),
+  };
+}
+
+function billRow({ billId, tenant, hour, issueMs, amountMicros }: Issued): Omit<NewRow<'bills'>, 'transaction_id'> {
+  return {
+    id: billId,
+    tenant_id: tenant.id,
+    hour_from_ms: hour.fromMs,
+    hour_to_ms: hour.toMs,
+    currency: tenant.currency,
+    amount_micros: amountMicros,
+    issued_at_ms: issueMs,
+  };
+}
+
+function lineRows({ billId, lines }: Issued): NewRow<'bill_lines'>[] {
+  return lines.map((line) => ({
+    bill_id: billId,
+    group_id: line.groupId,
+    unit_seconds: line.unitSeconds,
+    unit_seconds_total: line.total.unitSeconds,
+    amount_total_micros: line.total.amountMicros,
+    amount_micros: line.amountMicros,
+    arithmetic: line.arithmetic,
+  }));
+}
+
+function auditEntry({ billId, tenant, hour, amountMicros }: Issued) {
+  return {
+    verb: 'bill.issue',
+    subject: billId,
+    tenantId: tenant.id,
+    detail: { hourFromMs: hour.fromMs, amountMicros },
+  };
+}
+
+async function insertLines(trx: Trx, lines: readonly NewRow<'bill_lines'>[]): Promise<void> {
+  for (let i = 0; i < lines.length; i += ROWS_PER_INSERT) {
+    await trx
+      .insertInto('bill_lines')
+      .values(lines.slice(i, i + ROWS_PER_INSERT))
+      .execute();
+  }
+}

@@ -1,0 +1,63 @@
+import { type Kysely, sql } from 'kysely';
+import type { Database } from '../../store/schema.ts';
+import { billedTo, endedUnbilled } from './groups.ts';
+
+const TENANTS_PER_PAGE = 200;
+
+/** Where a tenant's billing stands. */
+export interface Standing {
+  readonly id: string;
+  readonly zone: string;
+  readonly currency: string;
+  /** The first instant beyond its last billed hour at which a group may cost something, or null. */
+  readonly nextBillableMs: number | null;
+}
+
+/** Every tenant in order of id, a page at a time, by a few index look-ups each. */
+export async function* standingPages(db: Kysely<Database>): AsyncGenerator<readonly Standing[]> {
+  for (let afterId = ''; ; ) {
+    const ids = await db
+      .selectFrom('tenants')
+      .select('id')
+      .where('id', '>', afterId)
+      .orderBy('id')
+      .limit(TENANTS_PER_PAGE)
+      .execute();
+    if (ids.length === 0) return;
+    const tenantIds = ids.map(({ id }) => id);
+    yield await standingsOf(db, tenantIds);
+    afterId = tenantIds.at(-1)!;
+  }
+}
+
+/** The standings of these tenants, in order of id. */
+export async function standingsOf(db: Kysely<Database>, tenantIds: readonly string[]): Promise<Standing[]> {
+  const tenants = db
+    .selectFrom('tenants')
+    .select(['id', 'zone', 'currency'])
+    .select(billedTo)
+    .where('id', 'in', tenantIds)
+    .as('tenant');
+  const rows = await db
+    .selectFrom(tenants)
+    .select(['id', 'zone', 'currency', 'billed_to_ms'])
+    .select((eb) => {
+      const started = eb
+        .selectFrom('instance_groups')
+        .select((group) => group.fn.min<number | null>('billed_from_ms').as('start_ms'))
+        .whereRef('tenant_id', '=', 'tenant.id')
+        .where('billing_type', '=', 'postpaid')
+        .where('billed_from_ms', 'is not', null);
+      return [
+        started.where('ended_at_ms', 'is', null).as('lasting_ms'),
+        started.where(endedUnbilled(sql.ref('tenant.billed_to_ms'))).as('ended_ms'),
+      ];
+    })
+    .orderBy('id')
+    .execute();
+  return rows.map(({ id, zone, currency, billed_to_ms, lasting_ms, ended_ms }) => {
+    const startMs = Math.min(lasting_ms ?? Number.POSITIVE_INFINITY, ended_ms ?? Number.POSITIVE_INFINITY);
+    const nextBillableMs = startMs === Number.POSITIVE_INFINITY ? null : Math.max(billed_to_ms, startMs);
+    return { id, zone, currency, nextBillableMs };
+  });
+}

@@ -1,0 +1,81 @@
+import { nextOverdueEvent, OVERDUE_MS } from '../../core/commerce/overdue.ts';
+import { audit } from '../../store/audit.ts';
+import { notify } from '../../store/notices.ts';
+import type { Row } from '../../store/schema.ts';
+import { billingMoment } from '../billing/moment.ts';
+import { eachDue } from '../jobs/each.ts';
+import type { Job, JobDeps } from '../jobs/job.ts';
+import { cancelPendingOrders } from '../order/cancel.ts';
+import { moveGroup } from '../order/move.ts';
+import type { Trx } from '../verb.ts';
+import { livePostpaidGroups } from './overdue.ts';
+
+/** Warns tenants that are overdue, and takes their postpaid units back when they stay so. */
+export function overdueJob(options: { changed(): void }): Job {
+  return {
+    name: 'overdue',
+    async nextDueMs({ db }, afterMs) {
+      const row = await db
+        .selectFrom('overdues')
+        .select((eb) => eb.fn.min<number | null>('next_due_ms').as('due_ms'))
+        .where('next_due_ms', '>', afterMs)
+        .executeTakeFirst();
+      return row?.due_ms ?? null;
+    },
+    run: (deps) =>
+      eachDue(deps, {
+        next: (done) =>
+          deps.db
+            .selectFrom('overdues')
+            .select(['id', 'next_due_ms as due_ms'])
+            .where('next_due_ms', '<=', deps.asOfMs)
+            .$if(done.length > 0, (query) => query.where('id', 'not in', done))
+            .orderBy('next_due_ms')
+            .orderBy('id')
+            .limit(1)
+            .executeTakeFirst(),
+        handle: (trx, id, dueMs) => handle(trx, deps, id, dueMs),
+        committed: () => options.changed(),
+      }),
+  };
+}
+
+async function handle(trx: Trx, deps: JobDeps, id: string, dueMs: number): Promise<void> {
+  const overdue = await trx
+    .selectFrom('overdues')
+    .selectAll()
+    .where('id', '=', id)
+    .where('next_due_ms', '=', dueMs)
+    .executeTakeFirst();
+  if (overdue === undefined) return;
+  const event = nextOverdueEvent(overdue.since_ms, dueMs - 1);
+  if (event?.kind === 'reclaim') return reclaim(trx, deps, overdue, dueMs);
+  const { tenant_id: tenantId, since_ms: sinceMs } = overdue;
+  const detail = { sinceMs, reclaimAtMs: sinceMs + OVERDUE_MS };
+  await notify(trx, deps, { tenantId, kind: 'overdue', subject: tenantId, dueAtMs: dueMs, detail });
+  await trx
+    .updateTable('overdues')
+    .set({ next_due_ms: nextOverdueEvent(sinceMs, dueMs)?.atMs ?? null })
+    .where('id', '=', id)
+    .execute();
+}
+
+/** Billing stops at that instant; the provisioner drains the units. The endpoint stays as it was set up. */
+async function reclaim(trx: Trx, deps: JobDeps, overdue: Row<'overdues'>, dueMs: number): Promise<void> {
+  const { tenant_id: tenantId } = overdue;
+  const groups = await livePostpaidGroups(trx, tenantId, dueMs);
+  for (const group of groups) {
+    const endedAtMs = group.billed_from_ms === null ? dueMs : await billingMoment(trx, group, dueMs);
+    await moveGroup(trx, group, ['reclaim'], { ended_at_ms: endedAtMs });
+    await cancelPendingOrders(trx, deps, group.id, 'The tenant stayed overdue: its units were taken back.');
+  }
+  await trx
+    .updateTable('overdues')
+    .set({ ended_at_ms: dueMs, outcome: 'reclaimed', next_due_ms: null })
+    .where('id', '=', overdue.id)
+    .execute();
+  const detail = { sinceMs: overdue.since_ms, groupIds: groups.map((group) => group.id) };
+  await notify(trx, deps, { tenantId, kind: 'overdue_reclaimed', subject: tenantId, dueAtMs: dueMs, detail });
+  const actor = { kind: 'system', job: 'overdue' } as const;
+  await audit(trx, { ...deps, actor }, { verb: 'overdue.reclaim', subject: tenantId, tenantId, detail });
+}
