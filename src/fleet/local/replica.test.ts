@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import type { WorkerExit, WorkerProcess } from '../../engine/llama/spawn.ts';
 import type { Engine } from '../../engine/port.ts';
 import { LocalReplica, type Surroundings } from './replica.ts';
@@ -8,6 +8,8 @@ const POLICY = { delayMsMin: 100, delayMsMax: 100, crashesMax: 2, windowMs: 60_0
 
 vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
 afterEach(() => vi.clearAllTimers());
+// Unit tests share processes: the next file wants the real clock.
+afterAll(() => vi.useRealTimers());
 
 function replicaWith(spawn: () => WorkerProcess, around: Partial<Surroundings> = {}): LocalReplica {
   const engine = { health: async () => ({ ok: false, reason: 'loading' }), close: async () => {} } as unknown as Engine;

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import type { Engine, EngineHealth } from '../../engine/port.ts';
 import { StaticReplica } from './replica.ts';
 
@@ -30,6 +30,8 @@ function watched(now = () => 0) {
 
 vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
 afterEach(() => vi.clearAllTimers());
+// Unit tests share processes: the next file wants the real clock.
+afterAll(() => vi.useRealTimers());
 const polls = (count: number) => vi.advanceTimersByTimeAsync(count * POLL_MS);
 
 describe('a static replica', () => {
