@@ -26,7 +26,7 @@ export interface MixedStepPoint {
 /**
  * Decoding rows that share a step with prefill go through the prefill kernel and read their cache that much longer
  * again. Source: attention tables of LLMServingSim's profiler (@72c16ba, RTX PRO 6000 and RTX 4090, 32 to 128 rows of
- * 900 to 1,400 tokens beside a chunk): 0.8 to 2.1 times as long again, median 1.5.
+ * 900 to 1,400 tokens beside a chunk): 0.8 to 2.1 times as long again; 1.5 is a middle value of these.
  */
 const MIXED_READ = 1.5;
 
