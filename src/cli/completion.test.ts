@@ -18,7 +18,9 @@ function script(shell: string): string {
 /** What bash would offer for the last word. */
 function offered(...words: string[]): string[] {
   const ask = `COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; _cubit; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-uc', `${script('bash')}\n${ask}`], { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-uc', `${script('bash')}\n${ask}`], {
+    encoding: 'utf8',
+  });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   return stdout.trim().split('\n');
 }
