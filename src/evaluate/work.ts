@@ -1,6 +1,7 @@
 import type { Catalog } from '../catalog/schema.ts';
 import { NormalEquations } from '../core/serving/normal-equations.ts';
 import type { Deployment } from '../core/serving/performance/facts.ts';
+import { mean, median } from '../core/statistics.ts';
 import { type Cell, groupOf } from './work/cells.ts';
 import { createDeploymentFinder } from './work/deployment.ts';
 import { distance, factorsFor, type Observation } from './work/fit.ts';
@@ -60,19 +61,21 @@ export function evaluateWork(cells: readonly Cell[], catalog: Catalog): WorkRepo
   const predictions = known.map((left) => predict(left, known));
   const groups = new Map<string, Prediction[]>();
   for (const one of predictions) groups.set(one.known.group, [...(groups.get(one.known.group) ?? []), one]);
+  const over = (statistic: (values: readonly number[]) => number, of: (one: (typeof predictions)[number]) => number) =>
+    predictions.length === 0 ? null : statistic(predictions.map(of));
   return {
     cells: predictions.length,
-    mapePct: mean(predictions.map(({ apePct }) => apePct)),
-    medianApePct: median(predictions.map(({ apePct }) => apePct)),
-    linearMapePct: mean(predictions.map(({ linearApePct }) => linearApePct)),
-    linearMedianApePct: median(predictions.map(({ linearApePct }) => linearApePct)),
-    withoutTwinsMapePct: mean(predictions.map(({ withoutTwinsApePct }) => withoutTwinsApePct)),
+    mapePct: over(mean, ({ apePct }) => apePct),
+    medianApePct: over(median, ({ apePct }) => apePct),
+    linearMapePct: over(mean, ({ linearApePct }) => linearApePct),
+    linearMedianApePct: over(median, ({ linearApePct }) => linearApePct),
+    withoutTwinsMapePct: over(mean, ({ withoutTwinsApePct }) => withoutTwinsApePct),
     byGroup: [...groups].map(([group, own]) => ({
       group,
       cells: own.length,
       fromStepModel: own.every(({ fromStepModel }) => fromStepModel),
-      mapePct: mean(own.map(({ apePct }) => apePct)) as number,
-      linearMapePct: mean(own.map(({ linearApePct }) => linearApePct)) as number,
+      mapePct: mean(own.map(({ apePct }) => apePct)),
+      linearMapePct: mean(own.map(({ linearApePct }) => linearApePct)),
     })),
     uncovered,
   };
@@ -147,15 +150,4 @@ function linearOfModel(workOf: WorkOf, all: readonly Known[]): WorkOf {
 
 function errorPct({ measuredPerS }: Known, workUs: number): number {
   return (100 * Math.abs(1e6 / workUs - measuredPerS)) / measuredPerS;
-}
-
-function mean(values: readonly number[]): number | null {
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function median(values: readonly number[]): number | null {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  if (sorted.length % 2 === 1) return sorted[middle] ?? null;
-  return sorted.length === 0 ? null : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }

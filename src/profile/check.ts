@@ -1,12 +1,13 @@
 import type { StepParameters } from '../core/serving/fit.ts';
 import { coefficientsOf, totalUs, workOf } from '../core/serving/work.ts';
+import { mean } from '../core/statistics.ts';
 import { type SimulatedRequest, simulateEngine } from '../sim/engine.ts';
 import type { TraceRequest } from '../workload/trace.ts';
 import type { Limits } from './cells.ts';
 import type { LoadClock } from './clock.ts';
 import { engineConfig } from './engine-config.ts';
 import { type Lengths, type Probe, promptOf } from './probe.ts';
-import { mean, shuffled } from './statistics.ts';
+import { shuffled } from './statistics.ts';
 
 /** What a load did to its requests, on average; ms. */
 export interface LoadFigures {

@@ -1,11 +1,11 @@
 import type { Profile, SelfCheck, Tier } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
 import { fitStepModel, predictUs, type StepFit, type StepParameters } from '../core/serving/fit.ts';
+import { median } from '../core/statistics.ts';
 import { cellsFor, type Limits, type Thoroughness } from './cells.ts';
 import { type Lengths, learnLengths, type Probe } from './probe.ts';
 import { type Measured, type MeasuredCell, measureRounds, medianMs, type Progress } from './rounds.ts';
 import { CellRunner, type Sample } from './run-cell.ts';
-import { median } from './statistics.ts';
 import { ratedShape } from './tiers.ts';
 
 export interface MeasureOptions {

@@ -1,7 +1,8 @@
 import { CubitError } from '../core/errors.ts';
+import { median } from '../core/statistics.ts';
 import type { Cell } from './cells.ts';
 import type { Sample } from './run-cell.ts';
-import { median, relativeHalfWidth, shuffled } from './statistics.ts';
+import { relativeHalfWidth, shuffled } from './statistics.ts';
 
 export interface RoundsOptions {
   readonly cells: readonly Cell[];

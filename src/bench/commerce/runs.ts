@@ -1,5 +1,6 @@
 import { settle } from '../../control/billing/settle.ts';
 import { newId } from '../../control/call.ts';
+import { mean } from '../../core/statistics.ts';
 import { checkLedger } from '../../store/ledger.ts';
 import type { Store } from '../../store/store.ts';
 import { HOUR_MS, insertWorld, START_MS } from './world.ts';
@@ -104,8 +105,4 @@ function rssMb(): number {
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-function mean(values: readonly number[]): number {
-  return sum(values) / values.length;
 }

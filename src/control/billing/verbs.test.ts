@@ -6,6 +6,7 @@ import { checkLedger } from '../../store/ledger.ts';
 import { insertReceipts } from '../../store/receipts.ts';
 import type { Store } from '../../store/store.ts';
 import { type ControlDeps, callVerb, newId } from '../call.ts';
+import { receipt as receiptOf } from '../usage/fixture.ts';
 import { usageList } from '../usage/list.ts';
 import { usageSummary } from '../usage/summary.ts';
 import type { Actor, Verb } from '../verb.ts';
@@ -162,28 +163,17 @@ describe('wallets', () => {
 });
 
 describe('usage', () => {
-  const receipt = (n: number, changes: Partial<Receipt> = {}): Receipt => ({
-    requestId: `req-${n}`,
-    tenantId: 't-1',
-    keyId: 'key-1',
-    endpointId: 'ep-t-1',
-    servedModelId: 'sm-t-1',
-    replicaId: 'rep-1',
-    kind: 'chat',
-    outcome: 'completed',
-    cause: 'stop',
-    promptTokens: 100,
-    cachedTokens: 10,
-    outputTokens: 20,
-    estimated: { prefillUs: 1000, decodeUs: 2000 },
-    actual: { prefillUs: 900, decodeUs: 1800 },
-    receivedAtMs: nowMs - 60_000 + n,
-    endedAtMs: nowMs,
-    waitMs: 0,
-    ttftMs: 10,
-    tpotMs: 2,
-    ...changes,
-  });
+  const receipt = (n: number, changes: Partial<Receipt> = {}): Receipt =>
+    receiptOf(n, {
+      endpointId: 'ep-t-1',
+      servedModelId: 'sm-t-1',
+      receivedAtMs: nowMs - 60_000 + n,
+      endedAtMs: nowMs,
+      waitMs: 0,
+      ttftMs: 10,
+      tpotMs: 2,
+      ...changes,
+    });
 
   beforeEach(() =>
     insertReceipts(store.db, [

@@ -1,3 +1,4 @@
+import { mean, median } from '../statistics.ts';
 import { nonNegativeLeastSquares } from './nnls.ts';
 import type { StepModel } from './work.ts';
 
@@ -148,15 +149,4 @@ function parameters(x: readonly number[]): StepParameters {
 
 function dot(a: readonly number[], b: readonly number[]): number {
   return a.reduce((sum, value, at) => sum + value * b[at]!, 0);
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? 0;
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? upper)) / 2;
 }

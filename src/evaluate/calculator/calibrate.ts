@@ -1,6 +1,6 @@
+import { mean } from '../../core/statistics.ts';
 import type { Prediction } from './predict.ts';
 import { copyKey, total } from './refit.ts';
-import { mean } from './statistics.ts';
 
 /** Prior weight of the model against measured points: n points count n/(n + 0.6). */
 const PRIOR_POINTS = 0.6;

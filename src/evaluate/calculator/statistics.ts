@@ -1,3 +1,5 @@
+import { mean } from '../../core/statistics.ts';
+
 /** Absolute relative errors of predictions, in percent; null over no rows. */
 export interface Errors {
   readonly medianApePct: number | null;
@@ -18,10 +20,6 @@ export function quantile(values: readonly number[], q: number): number | null {
   const low = sorted[below]!;
   const high = sorted[Math.min(below + 1, sorted.length - 1)]!;
   return round(low + (high - low) * (at - below));
-}
-
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function round(value: number): number {

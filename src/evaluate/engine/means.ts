@@ -1,3 +1,4 @@
+import { mean } from '../../core/statistics.ts';
 import type { SimulatedRequest } from '../../sim/engine.ts';
 import type { LoggedRequest } from './bundle.ts';
 
@@ -39,8 +40,4 @@ export function measuredMeans(requests: readonly LoggedRequest[]): EngineMeans {
 export function errorsOf(predicted: EngineMeans, measured: EngineMeans): EngineErrors {
   const percent = (figure: keyof EngineMeans) => (predicted[figure] / measured[figure] - 1) * 100;
   return { ttftErrPct: percent('ttftMs'), tpotErrPct: percent('tpotMs'), e2eErrPct: percent('e2eMs') };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
