@@ -4,6 +4,8 @@ import type { IdKind } from '../core/ids.ts';
 import type { Fleet, ReplicaSpec, ReplicaStatus } from '../fleet/port.ts';
 import type { Database, Row } from '../store/schema.ts';
 import type { ControlLog } from './call.ts';
+import { ElasticFollower } from './elastic/follow.ts';
+import { type ElasticUnit, elasticSpecOf, openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
 import { failOrder, succeedOrder } from './order/settle.ts';
 import { Revival } from './revival.ts';
@@ -26,6 +28,8 @@ export interface ProvisionerDeps {
   readonly drainMs: number;
   /** An order whose units are not ready by then fails; 15 minutes unless told otherwise. Counted anew after a restart. */
   readonly provisionMsMax?: number;
+  /** Requests that run on a replica, as the gateways know; null: nobody knows. A draining unit is released at none. */
+  runningOn?(replicaId: string): number | null;
   /** How long the fleet may refuse a unit before its order fails; 30 seconds unless told otherwise. */
   readonly refusalMs?: number;
 }
@@ -70,12 +74,14 @@ export function startProvisioner(deps: ProvisionerDeps): Turns {
 export class Provisioner {
   readonly #deps: ProvisionerDeps;
   readonly #revival: Revival;
+  readonly #elastic: ElasticFollower;
   /** Groups with an order under way, by id; what of them is known only here starts anew after a restart. */
   #pending = new Map<string, Pending>();
 
   constructor(deps: ProvisionerDeps) {
     this.#deps = deps;
     this.#revival = new Revival(deps.fleet, deps.log);
+    this.#elastic = new ElasticFollower(deps);
   }
 
   #monotonicMs(): number {
@@ -87,21 +93,24 @@ export class Provisioner {
     const { db, fleet } = this.#deps;
     const groups = await db.selectFrom('instance_groups').selectAll().where('state', 'in', LIVE_GROUP_STATES).execute();
     const paid = await paidUnitsOf(db, groups);
-    this.#forgetAllBut(groups);
-    this.#takeBack(new Set(groups.flatMap(specsOf).map((spec) => spec.replicaId)));
+    const added = await openUnits(db);
+    const specs = groups.flatMap((group) => [...specsOf(group), ...addedSpecs(group, added)]);
+    this.#forgetAllBut(groups, specs);
+    this.#takeBack(new Set(specs.map((spec) => spec.replicaId)));
     const replicas = replicasById(fleet.list());
     for (const group of groups) this.#startMissing(group, paid.get(group.id) ?? 0, replicas);
     for (const group of groups) {
       if (group.state !== 'active') await this.#settle(group, paid.get(group.id) ?? 0);
     }
+    await this.#elastic.follow(groups, added, replicas);
   }
 
-  #forgetAllBut(groups: readonly Row<'instance_groups'>[]): void {
+  #forgetAllBut(groups: readonly Row<'instance_groups'>[], specs: readonly ReplicaSpec[]): void {
     const nowMs = this.#monotonicMs();
     const before = this.#pending;
     const pending = groups.filter((group) => group.state !== 'active');
     this.#pending = new Map(pending.map(({ id }) => [id, before.get(id) ?? { sinceMs: nowMs, refusal: null }]));
-    this.#revival.forgetAllBut(new Set(groups.flatMap(specsOf).map((spec) => spec.replicaId)));
+    this.#revival.forgetAllBut(new Set(specs.map((spec) => spec.replicaId)));
   }
 
   /** Draining ends by itself, so nothing waits for it here. */
@@ -157,4 +166,11 @@ export class Provisioner {
     if (nowMs - sinceMs < provisionMsMax) return null;
     return `The units were not ready within ${Math.round(provisionMsMax / 1000)} seconds.`;
   }
+}
+
+function addedSpecs(
+  group: Row<'instance_groups'>,
+  added: ReadonlyMap<string, readonly ElasticUnit[]>,
+): readonly ReplicaSpec[] {
+  return (added.get(group.id) ?? []).map((unit) => elasticSpecOf(group, unit));
 }

@@ -33,7 +33,7 @@ test('what a request costs follows how fast the machine is; what is sold and bil
   const { coefficients, ...others } = await served();
   expect(coefficients).toEqual(scaledCoefficients(before.coefficients, 2));
   expect(coefficients.p1Us).toBe(200);
-  expect(others).toMatchObject({ batchPerUnit: before.batchPerUnit, unitsBought: 2 });
+  expect(others).toMatchObject({ batchPerUnit: before.batchPerUnit, unitsMax: 2 });
   expect(await control.call(templateShow, OPERATOR, { templateId: 'alpha-local' })).toMatchObject({ timeScale: 2 });
   // A replica that is gone says nothing any more.
   control.fleet.become(second!.replicaId, 'draining');
@@ -72,13 +72,13 @@ test('keys, endpoints by name and id, and what a request costs on each model', a
         batchPerUnit: 2,
         kvTokensPerUnit: 16_384,
         startupMs: 4_000,
-        unitsBought: 2,
+        unitsMax: 2,
         replicas: [],
       },
       expect.objectContaining({
         modelId: 'beta',
         batchPerUnit: 8,
-        unitsBought: 1,
+        unitsMax: 1,
         coefficients: coefficientsOf(step, 500, 8),
       }),
     ],
@@ -96,7 +96,7 @@ test('a unit serves from the second it is billed to the second it is not', async
   const states = async () => {
     const endpoint = (await build(control)).endpoints.get(endpointKey(tenantId, 'chat'));
     const [model] = endpoint!.servedModels;
-    return [model!.unitsBought, ...model!.replicas.map((replica) => replica.state)];
+    return [model!.unitsMax, ...model!.replicas.map((replica) => replica.state)];
   };
   const provisioner = control.provisioner();
   expect(await states()).toEqual([2]);

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { Catalog, Model, Template, Tier } from '../catalog/schema.ts';
+import type { ElasticUnitState } from '../core/commerce/elastic-unit.ts';
 import { coefficientsOf, scaledCoefficients } from '../core/serving/work.ts';
 import type { Fleet, ReplicaStatus } from '../fleet/port.ts';
 import {
@@ -12,6 +13,7 @@ import {
 } from '../gateway/snapshot.ts';
 import type { Database, Row } from '../store/schema.ts';
 import type { ControlLog } from './call.ts';
+import { openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
 import { StartupTimes } from './startup-times.ts';
 import { createTurns, type Turns } from './turns.ts';
@@ -107,18 +109,23 @@ export async function buildSnapshot(
         .execute(),
       groups,
       paid: await paidUnitsOf(trx, groups),
+      added: await openUnits(trx),
+      rules: await trx.selectFrom('elastic_rules').select(['group_id', 'max_units']).execute(),
     };
   });
   const replicas = Map.groupBy(deps.fleet.list(), (replica) => replica.servedModelId);
   const groups = Map.groupBy(stored.groups, (group) => group.served_model_id);
   const served = Map.groupBy(stored.served, (row) => row.endpoint_id);
+  const addedBy = new Map([...stored.added.values()].flat().map((unit) => [unit.replica_id, unit.state]));
+  const maxUnits = new Map(stored.rules.map((rule) => [rule.group_id, rule.max_units]));
   const endpoints = new Map<string, EndpointSnapshot>();
   for (const row of stored.endpoints) {
     const models = (served.get(row.id) ?? []).flatMap((model) => {
       const own = groups.get(model.id) ?? [];
       const running = replicas.get(model.id) ?? [];
-      const serving = servingOf(running, own, stored.paid);
-      return servedModelOf(deps, model, own, serving, startups, timeScaleOf(running)) ?? [];
+      const serving = servingOf(running, own, { paid: stored.paid, added: addedBy });
+      const unitsMax = own.reduce((sum, group) => sum + Math.max(group.units, maxUnits.get(group.id) ?? 0), 0);
+      return servedModelOf(deps, model, unitsMax, serving, startups, timeScaleOf(running)) ?? [];
     });
     const endpoint = endpointOf(row, models);
     endpoints.set(endpointKey(row.tenant_id, row.name), endpoint);
@@ -144,7 +151,7 @@ function endpointOf(row: Row<'endpoints'>, servedModels: readonly ServedModelSna
 function servedModelOf(
   { catalog, log }: SnapshotDeps,
   row: Row<'served_models'>,
-  groups: readonly Row<'instance_groups'>[],
+  unitsMax: number,
   replicas: readonly ReplicaSnapshot[],
   startups: StartupTimes,
   timeScale: number,
@@ -176,7 +183,7 @@ function servedModelOf(
     batchPerUnit: tier.batch,
     kvTokensPerUnit: template.kvTokensPerUnit,
     startupMs: startups.of(template),
-    unitsBought: groups.reduce((sum, group) => sum + group.units, 0),
+    unitsMax,
     replicas,
   };
 }
@@ -188,7 +195,10 @@ function servedModelOf(
 function servingOf(
   replicas: readonly ReplicaStatus[],
   groups: readonly Row<'instance_groups'>[],
-  paid: ReadonlyMap<string, number>,
+  {
+    paid,
+    added,
+  }: { readonly paid: ReadonlyMap<string, number>; readonly added: ReadonlyMap<string, ElasticUnitState> },
 ): ReplicaSnapshot[] {
   const units = new Map(
     groups.flatMap((group) =>
@@ -196,10 +206,16 @@ function servingOf(
     ),
   );
   return replicas.map(({ replicaId, state, address, startedAtMs }) => {
-    const isPaid = units.get(replicaId);
+    const isPaid = units.get(replicaId) ?? isAddedPaid(added.get(replicaId));
     if (state !== 'ready' || isPaid === true) return { replicaId, state, address, startedAtMs };
     return { replicaId, state: isPaid === undefined ? 'draining' : 'starting', address, startedAtMs };
   });
+}
+
+/** Of a unit that scaling added: false while it is not billed yet, undefined when it is no more. */
+function isAddedPaid(state: ElasticUnitState | undefined): boolean | undefined {
+  if (state === 'ready') return true;
+  return state === 'starting' ? false : undefined;
 }
 
 /**

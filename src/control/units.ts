@@ -15,7 +15,7 @@ export function replicaIdOf(groupId: string, unit: number): string {
 
 /** null for an id that this module did not make. */
 export function groupIdOf(replicaId: string): string | null {
-  const match = /^rep-(.+)-\d+$/.exec(replicaId);
+  const match = /^rep-(.+)-(?:\d+|e.+)$/.exec(replicaId);
   return match === null ? null : `${ID_PREFIXES.group}-${match[1]}`;
 }
 
@@ -37,7 +37,7 @@ export function replicasById(replicas: readonly ReplicaStatus[]): Map<string, Re
   return new Map(replicas.map((replica) => [replica.replicaId, replica]));
 }
 
-/** Units of each group that are billed: none before its first order succeeds, the old number while it grows. */
+/** Base units of each group that are billed: none before its first order succeeds, the old number while it grows. */
 export async function paidUnitsOf(
   db: Db,
   groups: readonly Pick<Row<'instance_groups'>, 'id' | 'state' | 'units'>[],
@@ -45,12 +45,15 @@ export async function paidUnitsOf(
   const paid = new Map(groups.map((group) => [group.id, group.state === 'active' ? group.units : 0]));
   const growing = groups.filter((group) => group.state === 'resizing').map((group) => group.id);
   if (growing.length === 0) return paid;
-  const segments = await db
-    .selectFrom('group_segments')
+  const orders = await db
+    .selectFrom('orders')
     .select(['group_id', 'units'])
     .where('group_id', 'in', growing)
-    .orderBy('from_ms')
+    .where('succeeded_at_ms', 'is not', null)
+    .where('kind', 'in', ['new', 'resize'])
+    .orderBy('succeeded_at_ms')
+    .orderBy('created_at_ms')
     .execute();
-  for (const segment of segments) paid.set(segment.group_id, segment.units);
+  for (const order of orders) paid.set(order.group_id, order.units);
   return paid;
 }

@@ -12,6 +12,8 @@ export const ID_PREFIXES = {
   recognition: 'rec',
   notice: 'ntc',
   overdue: 'ovd',
+  elasticUnit: 'eu',
+  decision: 'dec',
   replica: 'rep',
   server: 'srv',
   bill: 'bill',

@@ -171,7 +171,7 @@ describe('no unit is ready', () => {
 
   it('says so when no unit was bought, or no model is served', async () => {
     await using harness = await new Harness().start(
-      endpoint({ servedModels: [served({ unitsBought: 0, replicas: [] })] }),
+      endpoint({ servedModels: [served({ unitsMax: 0, replicas: [] })] }),
     );
     const answer = await harness.post(CHAT, BODY);
     expect(answer.status).toBe(503);

@@ -35,7 +35,7 @@ it('2,000 random requests with random cancels and failures leave nothing behind'
   // Small work per token, so that the bucket drains within the test.
   const coefficients = { p0Us: 100, p1Us: 10, p2Us: 0, d1Us: 50, d2Us: 0 };
   await using harness = await new Harness().start(
-    endpoint({ servedModels: [served({ replicas, batchPerUnit: 1, unitsBought: 3, coefficients })] }),
+    endpoint({ servedModels: [served({ replicas, batchPerUnit: 1, unitsMax: 3, coefficients })] }),
   );
   const client = fc.record<Client>({
     stream: fc.boolean(),

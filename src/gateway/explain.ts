@@ -52,14 +52,14 @@ export function exhausted(explanation: Explanation, what: string): CubitError {
 }
 
 export function scalingUp(served: ServedModel): CubitError {
-  const { servedModelId: servedModel, unitsBought } = served.snapshot;
+  const { servedModelId: servedModel, unitsMax } = served.snapshot;
   const etaMs = served.etaMs();
-  if (unitsBought === 0) {
+  if (unitsMax === 0) {
     const message = 'This endpoint has no model units. Order some for it.';
-    return new CubitError('endpoint_scaling_up', message, { details: { servedModel, unitsBought, etaMs: null } });
+    return new CubitError('endpoint_scaling_up', message, { details: { servedModel, unitsMax, etaMs: null } });
   }
   const seconds = Math.ceil((etaMs ?? 0) / 1_000);
   const message = `No unit of this endpoint is ready yet; one is expected in about ${seconds} s. Retry then.`;
-  const details = { servedModel, unitsBought, etaMs, retryAfterMs: etaMs ?? 1_000 };
+  const details = { servedModel, unitsMax, etaMs, retryAfterMs: etaMs ?? 1_000 };
   return new CubitError('endpoint_scaling_up', message, { details });
 }

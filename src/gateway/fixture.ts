@@ -199,7 +199,7 @@ export function served(overrides: Partial<ServedModelSnapshot> = {}): ServedMode
     batchPerUnit: 4,
     kvTokensPerUnit: 100_000,
     startupMs: 60_000,
-    unitsBought: 1,
+    unitsMax: 1,
     replicas: [replica('rep-1')],
     ...overrides,
   };

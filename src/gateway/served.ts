@@ -134,7 +134,7 @@ export class ServedModel {
   /** Milliseconds until a unit is likely ready; null when none is on its way. */
   etaMs(): number | null {
     const starting = this.snapshot.replicas.filter((replica) => replica.state === 'starting');
-    if (starting.length === 0) return this.snapshot.unitsBought > 0 ? this.snapshot.startupMs : null;
+    if (starting.length === 0) return this.snapshot.unitsMax > 0 ? this.snapshot.startupMs : null;
     const firstMs = Math.min(...starting.map((replica) => replica.startedAtMs));
     const { startupMs } = this.snapshot;
     // A clock that was set back makes no unit later than one that starts now.

@@ -43,8 +43,8 @@ export interface ServedModelSnapshot {
   readonly kvTokensPerUnit: number;
   /** Learned or catalogued time from start to ready, for the ETA. */
   readonly startupMs: number;
-  /** Units bought and not ended. */
-  readonly unitsBought: number;
+  /** Units bought and not ended, with what scaling may add. */
+  readonly unitsMax: number;
   readonly replicas: readonly ReplicaSnapshot[];
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
+import { readyUnits } from '../elastic/units.ts';
 import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
 import { Id, QuoteId, Units } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
@@ -68,6 +69,7 @@ async function shrink(trx: Trx, ctx: Ctx, { before, quote }: Change) {
   const { units, price, atMs } = quote;
   const group = await moveGroup(trx, before, ['resize', 'resized'], { units });
   const fromMs = group.billing_type === 'prepaid' ? atMs : await billingMoment(trx, group, ctx.now());
-  await insertSegment(trx, ctx, { groupId: before.id, fromMs, units, price: segmentPrice(group, price) });
+  const billed = units + (await readyUnits(trx, before.id));
+  await insertSegment(trx, ctx, { groupId: before.id, fromMs, units: billed, price: segmentPrice(group, price) });
   return group;
 }

@@ -2,6 +2,7 @@ import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
+import { readyUnits } from '../elastic/units.ts';
 import { requireTenant } from '../internal.ts';
 import { closeLots } from '../prepaid/apply.ts';
 import { openLots, planPayBack } from '../prepaid/plan.ts';
@@ -24,7 +25,8 @@ export async function succeedOrder(deps: Deps, group: Row<'instance_groups'>): P
     } else {
       await moveGroup(trx, group, ['resized']);
       const price = segmentPrice(group, await resizePrice(trx, deps, group));
-      await insertSegment(trx, deps, { groupId: group.id, fromMs: atMs, units: group.units, price });
+      const units = group.units + (await readyUnits(trx, group.id));
+      await insertSegment(trx, deps, { groupId: group.id, fromMs: atMs, units, price });
     }
     return { verb: 'order.succeed', detail: { groupId: group.id, units: group.units, atMs } };
   });
