@@ -9,13 +9,19 @@ import { Exchange } from './exchange.ts';
 import { findModel, listModels } from './models.ts';
 import { serve } from './pipeline.ts';
 import { sendError, sendJson } from './respond.ts';
+import type { SignalsView } from './signals.ts';
 import type { GatewaySnapshot } from './snapshot.ts';
 import { State } from './state.ts';
 
-export interface ServedModelStats extends AdmissionView {
+export interface ServedModelStats extends AdmissionView, SignalsView {
   readonly servedModelId: string;
   readonly queued: number;
   readonly queuedUs: number;
+  /** Sequences a unit decodes together, KV tokens it holds. */
+  readonly batchPerUnit: number;
+  readonly kvTokensPerUnit: number;
+  /** Sequences that run on each replica, draining ones included. */
+  readonly runningOn: ReadonlyMap<string, number>;
 }
 
 export interface GatewayStats {
@@ -140,6 +146,10 @@ function statsOf(state: State): GatewayStats {
       ...model.admission.view(nowMs),
       queued: model.queue.size,
       queuedUs: model.queue.workUs,
+      batchPerUnit: model.snapshot.batchPerUnit,
+      kvTokensPerUnit: model.snapshot.kvTokensPerUnit,
+      runningOn: new Map(Array.from(model.replicas.values(), ({ replicaId, running }) => [replicaId, running])),
+      ...model.signals.view(nowMs),
     })),
   };
 }

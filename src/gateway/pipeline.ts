@@ -80,6 +80,7 @@ function settle(state: State, exchange: Exchange, estimated: Estimated | null): 
   if (exchange.served !== null && exchange.reservation !== null && exchange.key !== null) {
     exchange.served.settle(exchange.key.keyId, exchange.reservation, exchange.actual);
   }
+  exchange.served?.signals.ended(exchange, deps.monotonicMs());
   if (estimated !== null) learn(exchange, estimated, state.lengths);
   state.metrics.ended(exchange);
   const receipt = receiptFor(exchange, deps.now());

@@ -357,4 +357,5 @@ export const NOTICE_KINDS = [
   'overdue',
   'overdue_cleared',
   'overdue_reclaimed',
+  'scaling_stuck',
 ] as const;
