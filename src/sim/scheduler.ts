@@ -36,6 +36,15 @@ interface Draft {
   emits: Sequence[];
 }
 
+/** Told of a sequence's first token and of its end, when the step that brought it ends. */
+export interface SequenceListener {
+  firstToken(sequence: Sequence, atMs: number): void;
+  ended(sequence: Sequence, atMs: number): void;
+}
+
+/** Places before the head that are cleared at once. */
+const CLEARED_MIN = 256;
+
 /**
  * One engine's scheduler as vLLM V1 has it: running sequences first, in order, one token or the next chunk each within
  * the step's budget; where blocks run out the last running one is preempted and computed anew; then those waiting, first
@@ -52,8 +61,11 @@ export class Scheduler {
   preemptions = 0;
   kvBlocksMax = 0;
 
-  constructor(limits: SchedulerLimits) {
+  readonly #listener: SequenceListener | undefined;
+
+  constructor(limits: SchedulerLimits, listener?: SequenceListener) {
     this.#limits = limits;
+    this.#listener = listener;
     this.#kv = new KvBlocks(Math.floor(limits.kvTokens / limits.blockTokens));
   }
 
@@ -220,7 +232,11 @@ export class Scheduler {
   }
 
   #popHead(): void {
-    if (this.#preempted.pop() === undefined) this.#waitingHead += 1;
+    if (this.#preempted.pop() !== undefined) return;
+    this.#waitingHead += 1;
+    if (this.#waitingHead < CLEARED_MIN || this.#waitingHead * 2 < this.#waiting.length) return;
+    this.#waiting.splice(0, this.#waitingHead);
+    this.#waitingHead = 0;
   }
 
   #blocksFor(tokens: number): number {
@@ -232,13 +248,17 @@ export class Scheduler {
     let finished = 0;
     for (const sequence of step.emits) {
       sequence.emitted += 1;
-      if (sequence.emitted === 1) sequence.firstTokenMs = nowMs;
+      if (sequence.emitted === 1) {
+        sequence.firstTokenMs = nowMs;
+        this.#listener?.firstToken(sequence, nowMs);
+      }
       if (sequence.emitted < sequence.outputTokens) continue;
       sequence.lastTokenMs = nowMs;
       finished += 1;
       // One that was preempted while its last step was in flight holds nothing any more.
       if (sequence.running) this.#free(sequence);
       else this.#preempted.splice(this.#preempted.indexOf(sequence), 1);
+      this.#listener?.ended(sequence, nowMs);
     }
     if (finished > 0) this.#running = this.#running.filter(({ emitted, outputTokens }) => emitted < outputTokens);
   }
