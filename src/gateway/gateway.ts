@@ -9,11 +9,11 @@ import { Exchange } from './exchange.ts';
 import { findModel, listModels } from './models.ts';
 import { serve } from './pipeline.ts';
 import { sendError, sendJson } from './respond.ts';
-import type { SignalsView } from './signals.ts';
+import type { SignalTotals } from './signals.ts';
 import type { GatewaySnapshot } from './snapshot.ts';
 import { State } from './state.ts';
 
-export interface ServedModelStats extends AdmissionView, SignalsView {
+export interface ServedModelStats extends AdmissionView, Readonly<SignalTotals> {
   readonly servedModelId: string;
   readonly queued: number;
   readonly queuedUs: number;
@@ -149,7 +149,7 @@ function statsOf(state: State): GatewayStats {
       batchPerUnit: model.snapshot.batchPerUnit,
       kvTokensPerUnit: model.snapshot.kvTokensPerUnit,
       runningOn: new Map(Array.from(model.replicas.values(), ({ replicaId, running }) => [replicaId, running])),
-      ...model.signals.view(nowMs),
+      ...model.signals,
     })),
   };
 }

@@ -12,6 +12,7 @@ import { resolve } from './resolve.ts';
 import { sendError, sendJson } from './respond.ts';
 import { route } from './route.ts';
 import { accountEarlyEnd, learn, outcomeOf, receiptFor } from './settle.ts';
+import { addSignals } from './signals.ts';
 import { refuseWhenDraining, type State } from './state.ts';
 import { streamReply } from './stream.ts';
 
@@ -80,7 +81,7 @@ function settle(state: State, exchange: Exchange, estimated: Estimated | null): 
   if (exchange.served !== null && exchange.reservation !== null && exchange.key !== null) {
     exchange.served.settle(exchange.key.keyId, exchange.reservation, exchange.actual);
   }
-  exchange.served?.signals.ended(exchange, deps.monotonicMs());
+  if (exchange.served !== null) addSignals(exchange.served.signals, exchange);
   if (estimated !== null) learn(exchange, estimated, state.lengths);
   state.metrics.ended(exchange);
   const receipt = receiptFor(exchange, deps.now());

@@ -7,7 +7,7 @@ import type { GatewayDeps } from './deps.ts';
 import type { GatewayLimits } from './limits.ts';
 import { DIALECTS } from './params.ts';
 import { Replica } from './replica.ts';
-import { Signals } from './signals.ts';
+import { noSignals } from './signals.ts';
 import type { ServedModelSnapshot } from './snapshot.ts';
 
 /** One request that waits for its place. Exactly one of `admit` and `expire` is called, unless it is removed before. */
@@ -33,7 +33,7 @@ export class ServedModel {
   readonly queue: DeadlineQueue<Waiter>;
   readonly router = new Router();
   readonly prompts: PromptLengths;
-  readonly signals = new Signals();
+  readonly signals = noSignals();
   readonly replicas = new Map<string, Replica>();
   readyReplicas: readonly Replica[] = [];
   /**

@@ -7,12 +7,12 @@ import { replicasById, specsOf } from '../control/units.ts';
 import type { IdKind } from '../core/ids.ts';
 import type { ElasticRule } from '../core/serving/scaling/rule.ts';
 import { Schedule } from '../core/serving/scaling/schedule.ts';
-import { Scaling, type ScalingDecision, SIGNAL_AGE_MS_MAX } from '../core/serving/scaling.ts';
+import { type ExplainedDecision, Scaling } from '../core/serving/scaling.ts';
 import type { Fleet } from '../fleet/port.ts';
 import { takeLease } from '../store/lease.ts';
 import { notify } from '../store/notices.ts';
 import type { Database, Row } from '../store/schema.ts';
-import { observe, type ServedSignals } from './observe.ts';
+import { type LivingUnit, observe, type Reading, type ServedSignals } from './observe.ts';
 import { planUnits } from './plan.ts';
 
 export interface ScalerDeps {
@@ -33,6 +33,8 @@ export interface ScalerDeps {
 }
 
 const TICK_MS = 5_000;
+/** Older signals decide nothing. */
+const SIGNAL_AGE_MS_MAX = 15_000;
 const LEASE_MS = 20_000;
 /** After a failed start the next one waits, longer each time. */
 const BACKOFF_FIRST_MS = 10_000;
@@ -62,7 +64,7 @@ interface Memory {
   readonly ruleJson: string;
   readonly scaling: Scaling;
   readonly schedule: Schedule;
-  before: { readonly atMs: number; readonly signals: ServedSignals } | null;
+  before: Reading | null;
 }
 
 export class Scaler {
@@ -112,16 +114,15 @@ export class Scaler {
       group: row,
       rule: readRule(row),
       coefficient: row.coefficient,
-      ruleJson: `${row.units} ${row.max_units} ${row.rule_json}`,
+      ruleJson: `${row.units} ${row.max_units} ${row.coefficient} ${row.rule_json}`,
     }));
   }
 
-  #memoryOf({ group, rule, ruleJson }: Governed & { readonly ruleJson: string }): Memory {
+  #memoryOf({ group, rule, coefficient, ruleJson }: Governed & { readonly ruleJson: string }): Memory {
     const known = this.#memories.get(group.id);
     if (known?.ruleJson === ruleJson) return known;
-    // A changed rule changes bounds, not what was measured.
     const schedule = new Schedule(rule.windows, rule.zone);
-    return { ruleJson, schedule, scaling: known?.scaling ?? new Scaling(), before: known?.before ?? null };
+    return { ruleJson, schedule, scaling: new Scaling({ ...rule, coefficient }), before: known?.before ?? null };
   }
 
   async #groupsOf(servedModelIds: readonly string[]): Promise<ReadonlyMap<string, Row<'instance_groups'>[]>> {
@@ -135,45 +136,45 @@ export class Scaler {
   }
 
   async #scale(
-    { group, rule, coefficient }: Governed,
+    { group, rule }: Governed,
     signals: ServedSignals,
     siblings: readonly Row<'instance_groups'>[],
     added: readonly ElasticUnit[],
   ): Promise<void> {
-    const { fleet, now, startupMsOf } = this.#deps;
+    const { now, startupMsOf } = this.#deps;
     const memory = this.#memories.get(group.id)!;
     const nowMs = now();
-    const replicas = replicasById(fleet.list());
-    // Base units of this group and everything that other groups hold are always there, or about to be.
-    const fixed = siblings.flatMap(specsOf).map((spec) => replicas.get(spec.replicaId)?.state === 'ready');
-    const fixedReady = fixed.filter((ready) => ready).length;
-    const count = (state: ElasticUnit['state']) => added.filter((unit) => unit.state === state).length;
-    const counts = {
-      readyUnits: fixedReady + count('ready'),
-      startingUnits: fixed.length - fixedReady + count('starting'),
-      drainingUnits: count('draining'),
-    };
-    const observation = observe(nowMs, signals, memory.before, counts);
-    memory.before = { atMs: nowMs, signals };
+    const fixed = this.#fixedUnits(siblings);
+    const units = [...fixed, ...added.flatMap(livingUnit)];
+    const reading = { atMs: nowMs, signals };
     const startupMs = startupMsOf(group.template_id);
-    const floor = memory.schedule.floorWithin(nowMs, nowMs + startupMs);
-    const others = fixed.length - group.units;
-    const alive = added.filter((unit) => unit.state === 'starting' || unit.state === 'ready').length;
-    const roomMax = alive + count('draining') + fleet.capacity(group.template_id).free;
-    const unitsMax = others + Math.min(Math.max(rule.maxUnits, group.units), group.units + roomMax);
-    const decision = memory.scaling.decide(observation, {
-      unitsMin: Math.min(unitsMax, others + Math.max(group.units, floor)),
-      unitsMax,
-      coefficient,
-      startupMs,
-      scaleInAfterMs: rule.scaleInAfterMs,
-      ttftMsMax: rule.ttftMsMax,
-      tpotMsMax: rule.tpotMsMax,
-    });
-    const wanted = Math.max(0, decision.units - others - group.units);
-    if (wanted === alive) return;
-    if (wanted > alive && (await this.#backsOff(group.id, nowMs))) return;
+    const bounds = this.#bounds({ group, rule, added, others: fixed.length - group.units }, startupMs);
+    const observation = observe(reading, memory.before, units, { ...bounds, startupMs });
+    memory.before = reading;
+    const decision = memory.scaling.decide(observation, nowMs);
+    const alive = added.filter((unit) => unit.state !== 'draining').length;
+    const wanted = Math.max(0, decision.desiredUnits - fixed.length);
+    if (wanted === alive || (wanted > alive && (await this.#backsOff(group.id, nowMs)))) return;
     await this.#act({ group, added, wanted, alive, signals }, decision);
+  }
+
+  /** Base units of all groups of the served model: there, or about to be. */
+  #fixedUnits(groups: readonly Row<'instance_groups'>[]): LivingUnit[] {
+    const replicas = replicasById(this.#deps.fleet.list());
+    return groups.flatMap(specsOf).map(({ replicaId }) => {
+      const replica = replicas.get(replicaId);
+      const state = replica?.state === 'ready' ? 'ready' : 'starting';
+      return { replicaId, state, sinceMs: replica?.readyAtMs ?? replica?.startedAtMs ?? 0 };
+    });
+  }
+
+  /** Of all units of the served model: what the rule and its schedule hold, and what rule and machines allow. */
+  #bounds({ group, rule, added, others }: Bounded, startupMs: number) {
+    const nowMs = this.#deps.now();
+    const floor = this.#memories.get(group.id)!.schedule.floorWithin(nowMs, nowMs + startupMs);
+    const { free } = this.#deps.fleet.capacity(group.template_id);
+    const maxUnits = others + Math.min(Math.max(rule.maxUnits, group.units), group.units + added.length + free);
+    return { maxUnits, minUnits: Math.min(maxUnits, others + Math.max(group.units, floor)) };
   }
 
   /** Whether the last starts failed and the next one has to wait. */
@@ -193,7 +194,7 @@ export class Scaler {
     return nowMs < (last[0]?.ended_at_ms ?? 0) + waitMs;
   }
 
-  async #act(change: Change, decision: ScalingDecision): Promise<void> {
+  async #act(change: Change, decision: ExplainedDecision): Promise<void> {
     const { db, now, newId, log, changed } = this.#deps;
     const { group, added, wanted, alive, signals } = change;
     const byId = new Map(added.map((unit) => [unit.id, unit]));
@@ -222,17 +223,14 @@ export class Scaler {
           units_before: group.units + alive,
           units_after: group.units + wanted,
           cause: decision.cause,
-          sentence: decision.sentence,
+          sentence: decision.reason,
           inputs_json: JSON.stringify(decision.inputs),
         })
         .execute();
       await this.#tellWhenStuck(trx, group, plan.launch);
     });
-    const { cause, sentence } = decision;
-    log.info(
-      { groupId: group.id, unitsBefore: group.units + alive, unitsAfter: group.units + wanted, cause },
-      sentence,
-    );
+    const { cause, reason } = decision;
+    log.info({ groupId: group.id, unitsBefore: group.units + alive, unitsAfter: group.units + wanted, cause }, reason);
     changed();
   }
 
@@ -270,4 +268,18 @@ interface Change {
   readonly wanted: number;
   readonly alive: number;
   readonly signals: ServedSignals;
+}
+
+interface Bounded {
+  readonly group: Row<'instance_groups'>;
+  readonly rule: ElasticRule;
+  readonly added: readonly ElasticUnit[];
+  /** Units that other groups of the served model hold. */
+  readonly others: number;
+}
+
+function livingUnit(unit: ElasticUnit): LivingUnit[] {
+  const { state, replica_id: replicaId } = unit;
+  if (state !== 'starting' && state !== 'ready' && state !== 'draining') return [];
+  return [{ replicaId, state, sinceMs: unit.draining_at_ms ?? unit.ready_at_ms ?? unit.launched_at_ms }];
 }

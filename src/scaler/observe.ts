@@ -1,4 +1,4 @@
-import type { ScalingObservation } from '../core/serving/scaling.ts';
+import type { ScalingObservation, UnitObservation } from '../core/serving/scaling/observation.ts';
 
 /** What a gateway tells of a served model (`GatewayStats`); totals only grow while it lives. */
 export interface ServedSignals {
@@ -8,45 +8,79 @@ export interface ServedSignals {
   readonly kvTokens: number;
   readonly queued: number;
   readonly queuedUs: number;
-  readonly refusedUs: number;
+  /** Requests that came for it, those refused for want of capacity or out of time, and the work that all asked for. */
+  readonly arrivals: number;
+  readonly arrivedUs: number;
+  readonly refused: number;
+  readonly completed: number;
+  /** Prefill of requests that ended. */
   readonly prefillUs: number;
-  readonly ttftMsP95: number | null;
-  readonly tpotMsP95: number | null;
+  /** Sums over requests that completed, waiting included, and how many had one. */
+  readonly ttftMsSum: number;
+  readonly ttftCount: number;
+  readonly tpotMsSum: number;
+  readonly tpotCount: number;
+  /** Sequences on each replica, draining ones included. */
   readonly runningOn: ReadonlyMap<string, number>;
 }
 
-export interface UnitCounts {
-  readonly readyUnits: number;
-  readonly startingUnits: number;
-  readonly drainingUnits: number;
+/** A unit that exists, by its replica. */
+export interface LivingUnit {
+  readonly replicaId: string;
+  readonly state: UnitObservation['state'];
+  readonly sinceMs: number;
+}
+
+export interface Reading {
+  readonly atMs: number;
+  readonly signals: ServedSignals;
 }
 
 /**
- * An observation from two readings, the earlier one null at first. A unit is as full as the fullest of: its decode batch;
- * the KV cache and the prefill budget, which are known for all units together and taken as spread evenly. Totals that
- * fell belong to a gateway that was started anew, and count from zero.
+ * An observation from two readings of one gateway, the earlier one null at first. The KV cache and the prefill budget are
+ * known for all units together and taken as spread evenly. Totals that fell belong to a gateway that was started anew:
+ * they count from zero.
  */
 export function observe(
-  atMs: number,
-  now: ServedSignals,
-  before: { readonly atMs: number; readonly signals: ServedSignals } | null,
-  counts: UnitCounts,
+  { atMs, signals: now }: Reading,
+  before: Reading | null,
+  units: readonly LivingUnit[],
+  bounds: Pick<ScalingObservation, 'startupMs' | 'minUnits' | 'maxUnits'>,
 ): ScalingObservation {
-  const units = counts.readyUnits + counts.drainingUnits;
-  const spanUs = before === null ? 0 : Math.max(1, atMs - before.atMs) * 1_000;
-  const since = (total: number, earlier: number | undefined) =>
-    earlier === undefined ? 0 : total >= earlier ? total - earlier : total;
-  const prefill = spanUs === 0 ? 0 : since(now.prefillUs, before?.signals.prefillUs) / spanUs / Math.max(1, units);
-  const kv = now.kvTokens / (now.kvTokensPerUnit * Math.max(1, units));
-  let occupancy = 0;
-  let running = 0;
-  const onEach = [...now.runningOn.values()];
-  for (let unit = 0; unit < units; unit++) {
-    const own = onEach[unit] ?? 0;
-    running += own;
-    occupancy += Math.min(1, Math.max(own / now.batchPerUnit, kv, prefill));
-  }
-  const { queued, queuedUs, ttftMsP95, tpotMsP95 } = now;
-  const refusedUs = since(now.refusedUs, before?.signals.refusedUs);
-  return { atMs, ...counts, occupancy, running, queued, queuedUs, refusedUs, ttftMsP95, tpotMsP95 };
+  const windowMs = before === null ? 0 : Math.max(0, atMs - before.atMs);
+  const since = (total: (signals: ServedSignals) => number) => {
+    if (before === null) return 0;
+    const earlier = total(before.signals);
+    return total(now) >= earlier ? total(now) - earlier : total(now);
+  };
+  const serving = units.filter((unit) => unit.state !== 'starting');
+  const prefillUs = since((signals) => signals.prefillUs);
+  const prefillShare = windowMs === 0 ? 0 : Math.min(1, prefillUs / (windowMs * 1_000) / Math.max(1, serving.length));
+  const kvShare = Math.min(1, now.kvTokens / (now.kvTokensPerUnit * Math.max(1, serving.length)));
+  const count = (state: LivingUnit['state']) => units.filter((unit) => unit.state === state).length;
+  const ttfts = since((signals) => signals.ttftCount);
+  const tpots = since((signals) => signals.tpotCount);
+  return {
+    windowMs,
+    units: units.map(({ replicaId, state, sinceMs }) => {
+      const running = now.runningOn.get(replicaId) ?? 0;
+      const shares =
+        state === 'starting'
+          ? { batchShare: 0, kvShare: 0, prefillShare: 0 }
+          : { batchShare: Math.min(1, running / now.batchPerUnit), kvShare, prefillShare };
+      return { unitId: replicaId, state, sinceMs, running, ...shares };
+    }),
+    startingUnits: count('starting'),
+    readyUnits: count('ready'),
+    drainingUnits: count('draining'),
+    queued: now.queued,
+    queuedWorkUs: now.queuedUs,
+    arrivals: since((signals) => signals.arrivals),
+    arrivedWorkUs: since((signals) => signals.arrivedUs),
+    refused: since((signals) => signals.refused),
+    completed: since((signals) => signals.completed),
+    ttftMsMean: ttfts === 0 ? null : since((signals) => signals.ttftMsSum) / ttfts,
+    tpotMsMean: tpots === 0 ? null : since((signals) => signals.tpotMsSum) / tpots,
+    ...bounds,
+  };
 }

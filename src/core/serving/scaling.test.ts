@@ -1,64 +1,77 @@
 import { expect, test } from 'vitest';
-import { headroom, Scaling, type ScalingBounds, type ScalingObservation } from './scaling.ts';
+import type { ScalingObservation } from './scaling/observation.ts';
+import { headroom, Scaling, type ScalingPolicy } from './scaling.ts';
 
-const BOUNDS: ScalingBounds = {
-  unitsMin: 1,
-  unitsMax: 50,
-  coefficient: 1,
-  startupMs: 180_000,
-  scaleInAfterMs: 300_000,
-  ttftMsMax: null,
-  tpotMsMax: null,
-};
-const QUIET: Omit<ScalingObservation, 'atMs'> = {
-  readyUnits: 10,
-  startingUnits: 0,
-  drainingUnits: 0,
-  occupancy: 4,
-  running: 40,
-  queued: 0,
-  queuedUs: 0,
-  refusedUs: 0,
-  ttftMsP95: null,
-  tpotMsP95: null,
-};
+const POLICY: ScalingPolicy = { coefficient: 1, scaleInAfterMs: 300_000, ttftMsMax: null, tpotMsMax: null };
+
+/** What is measured, with units that are all equally full. */
+interface Facts extends Partial<ScalingObservation> {
+  /** Units' worth of load that is asked for. */
+  readonly load?: number;
+  /** At the beginning. */
+  readonly first?: number;
+}
 
 /** Decides every 5 s; units follow at once. */
-function run(
-  spans: readonly (readonly [seconds: number, facts: Partial<ScalingObservation>])[],
-  bounds: Partial<ScalingBounds> = {},
-) {
-  const scaling = new Scaling();
+function run(spans: readonly (readonly [seconds: number, facts: Facts])[], policy: Partial<ScalingPolicy> = {}) {
+  const scaling = new Scaling({ ...POLICY, ...policy });
   let atMs = 0;
-  let units = spans[0]![1].readyUnits ?? QUIET.readyUnits;
+  let units = spans[0]![1].first ?? 10;
   const decisions = [];
   for (const [seconds, facts] of spans) {
     for (const endMs = atMs + seconds * 1_000; atMs < endMs; atMs += 5_000) {
-      const occupancy = Math.min(units, facts.occupancy ?? QUIET.occupancy);
-      const decision = scaling.decide(
-        { ...QUIET, ...facts, occupancy, readyUnits: units, atMs },
-        { ...BOUNDS, ...bounds },
-      );
-      units = decision.units;
-      decisions.push({ atMs, ...decision });
+      const decision = scaling.decide(observed(units, facts), atMs);
+      units = decision.desiredUnits;
+      decisions.push({ atMs, units, cause: decision.cause, reason: decision.reason });
     }
   }
   return decisions;
+}
+
+function observed(count: number, { load = 4, first: _first, ...facts }: Facts): ScalingObservation {
+  const share = count === 0 ? 0 : Math.min(1, load / count);
+  const unit = {
+    state: 'ready',
+    sinceMs: 0,
+    running: share * 10,
+    batchShare: share,
+    kvShare: 0,
+    prefillShare: 0,
+  } as const;
+  return {
+    windowMs: 5_000,
+    units: Array.from({ length: count }, (_, i) => ({ ...unit, unitId: `u${i}` })),
+    startingUnits: 0,
+    readyUnits: count,
+    drainingUnits: 0,
+    queued: 0,
+    queuedWorkUs: 0,
+    arrivals: 10,
+    arrivedWorkUs: 1_000_000,
+    refused: 0,
+    completed: 10,
+    ttftMsMean: null,
+    tpotMsMean: null,
+    startupMs: 180_000,
+    minUnits: 1,
+    maxUnits: 50,
+    ...facts,
+  };
 }
 
 test('need is the load with the headroom of a square root, and the coefficient on the load', () => {
   expect(headroom(4, 1)).toBe(8);
   expect(headroom(4, 1.5)).toBe(10);
   expect(headroom(0, 1)).toBe(0);
-  const last = run([[900, { occupancy: 9, readyUnits: 10 }]]).at(-1)!;
+  const last = run([[900, { load: 9, first: 10 }]]).at(-1)!;
   expect(last).toMatchObject({ units: 15, cause: 'hold' });
 });
 
 test('units are added at once and given back only after the patience', () => {
   const decisions = run([
-    [600, { occupancy: 1 }],
-    [60, { occupancy: 16 }],
-    [600, { occupancy: 1 }],
+    [600, { load: 1 }],
+    [60, { load: 16 }],
+    [600, { load: 1 }],
   ]);
   const peak = Math.max(...decisions.map((one) => one.units));
   expect(peak).toBeGreaterThanOrEqual(20);
@@ -69,48 +82,43 @@ test('units are added at once and given back only after the patience', () => {
 });
 
 test('nothing is given back before there was time to see what is needed', () => {
-  const decisions = run([[300, { occupancy: 0 }]]);
+  const decisions = run([[300, { load: 0 }]]);
   expect(new Set(decisions.map((one) => one.units))).toEqual(new Set([10]));
-  expect(run([[400, { occupancy: 0 }]]).at(-1)).toMatchObject({ units: 1 });
+  expect(run([[400, { load: 0 }]]).at(-1)).toMatchObject({ units: 1 });
 });
 
 test('full units are never taken for too many, however small the coefficient', () => {
-  const decisions = run([[1_200, { occupancy: 99, readyUnits: 10, queued: 5, queuedUs: 1 }]], { coefficient: 0.3 });
+  const decisions = run([[1_200, { load: 99, first: 10, queued: 5, queuedWorkUs: 1 }]], { coefficient: 0.3 });
   expect(Math.min(...decisions.map((one) => one.units))).toBeGreaterThanOrEqual(10);
 });
 
 test('a backlog that outlasts a start is answered; bursts that do not are learned and left alone', () => {
-  const burst = { occupancy: 99, queued: 400, queuedUs: 600_000_000 };
+  const burst = { load: 8, queued: 60, queuedWorkUs: 60_000_000 };
   const long = run([[240, burst]]);
   expect(long.some((one) => one.cause === 'backlog')).toBe(true);
-  const short: [number, Partial<ScalingObservation>][] = Array.from({ length: 20 }, (_, i) =>
-    i % 2 === 0 ? [40, burst] : [60, {}],
-  );
+  const short: [number, Facts][] = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? [40, burst] : [60, {}]));
   expect(run(short).some((one) => one.cause === 'backlog')).toBe(false);
 });
 
 test('bounds hold: the schedule raises, quota caps, each with its words', () => {
-  expect(run([[400, { occupancy: 1 }]], { unitsMin: 12 }).at(-1)).toMatchObject({ units: 12 });
-  const [first] = run([[5, { occupancy: 9 }]], { unitsMax: 7 });
+  expect(run([[400, { load: 1, minUnits: 12 }]]).at(-1)).toMatchObject({ units: 12 });
+  const [first] = run([[5, { load: 9, maxUnits: 7 }]]);
   expect(first).toMatchObject({ units: 7, cause: 'bounds' });
-  expect(first!.sentence).toContain('7 is the most');
+  expect(first!.reason).toContain('7 is the most');
 });
 
 test('from zero the first request that waits or was refused wakes one unit', () => {
-  const none = { readyUnits: 0, occupancy: 0, running: 0 };
-  const decisions = run(
-    [
-      [60, none],
-      [5, { ...none, refusedUs: 1_000 }],
-    ],
-    { unitsMin: 0 },
-  );
+  const none = { first: 0, load: 0, minUnits: 0 };
+  const decisions = run([
+    [60, none],
+    [5, { ...none, refused: 1 }],
+  ]);
   expect(decisions.slice(0, -1).every((one) => one.units === 0)).toBe(true);
   expect(decisions.at(-1)).toMatchObject({ units: 1, cause: 'wake' });
 });
 
 test('latency above its target asks for more', () => {
-  const facts = { occupancy: 4, tpotMsP95: 90 };
+  const facts = { load: 4, tpotMsMean: 90 };
   expect(run([[600, facts]], { tpotMsMax: 60 }).at(-1)!.units).toBeGreaterThan(run([[600, facts]]).at(-1)!.units);
 });
 
@@ -120,10 +128,7 @@ test.each([
   ['spike', (t: number) => (t % 1_200 < 30 ? 18 : 3)],
   ['noise', (t: number) => 8 + 3 * Math.sin(t * 12.9898) * Math.cos(t * 78.233)],
 ])('no oscillation under a %s load: direction changes at most as often as the load’s', (_name, load) => {
-  const spans = Array.from({ length: 1_440 }, (_, i): [number, Partial<ScalingObservation>] => [
-    5,
-    { occupancy: load(i * 5) },
-  ]);
+  const spans = Array.from({ length: 1_440 }, (_, i): [number, Facts] => [5, { load: load(i * 5) }]);
   const units = run(spans).map((one) => one.units);
   let turns = 0;
   let direction = 0;
