@@ -29,6 +29,7 @@ import { StaticFleet, type StaticServer } from './fleet/static/fleet.ts';
 import { createGateway, type GatewayStats } from './gateway/gateway.ts';
 import { listen, requestListener } from './listener.ts';
 import type { Logger } from './log.ts';
+import { startScaler } from './scaler/loop.ts';
 import { checkLedger, type LedgerReport } from './store/ledger.ts';
 import { lockDataFolder, makeDataFolder } from './store/lock.ts';
 import { storageError } from './store/storage-error.ts';
@@ -153,8 +154,17 @@ async function start(
     drainMs: config.drainMs,
     provisionMsMax: config.provisionMsMax,
     newId,
+    runningOn: (replicaId) => gateway.runningOn(replicaId),
   });
   teardown.push(() => provisioner.stop());
+  const scaler = startScaler({
+    ...control,
+    newId,
+    holder: newId('request'),
+    signals: () => ({ atMs: trustedNow(), servedModels: gateway.stats().servedModels }),
+    startupMsOf: (templateId) => publisher.startupMsOf(templateId),
+  });
+  teardown.push(() => scaler.stop());
   const jobs = startJobs({
     jobs: [settleJob({ issueDelayMs: config.billIssueDelayMs }), overdueJob(control), recogniseJob, termJob(control)],
     holder: newId('request'),

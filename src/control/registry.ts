@@ -4,6 +4,11 @@ import { billPreview } from './billing/preview.ts';
 import { billSettle } from './billing/settle-now.ts';
 import { billShow } from './billing/show.ts';
 import { calculatorRun } from './calculator/run.ts';
+import { scalingDecisions } from './elastic/decisions.ts';
+import { scalingUnits } from './elastic/list-units.ts';
+import { ruleRemove } from './elastic/remove.ts';
+import { ruleSet } from './elastic/set.ts';
+import { ruleShow } from './elastic/show.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { endpointDelete } from './endpoint/delete.ts';
 import { endpointList } from './endpoint/list.ts';
@@ -81,6 +86,11 @@ export const verbs: readonly Verb[] = [
   groupList,
   groupShow,
   groupAutoRenew,
+  ruleSet,
+  ruleShow,
+  ruleRemove,
+  scalingDecisions,
+  scalingUnits,
   noticeList,
   usageList,
   usageSummary,

@@ -33,6 +33,8 @@ export interface SnapshotDeps {
 export interface SnapshotPublisher extends Turns {
   /** Publishes now; resolves when it is applied. */
   flush(): Promise<void>;
+  /** From launch to ready, as learned so far. */
+  startupMsOf(templateId: string): number;
 }
 
 const DEBOUNCE_MS = 20;
@@ -70,6 +72,10 @@ export async function snapshotPublisher(
   return {
     poke: turns.poke,
     flush: publish,
+    startupMsOf: (templateId) => {
+      const template = deps.catalog.templates.get(templateId);
+      return template === undefined ? 0 : startups.of(template);
+    },
     stop() {
       unlisten();
       return turns.stop();
@@ -206,7 +212,8 @@ function servingOf(
     ),
   );
   return replicas.map(({ replicaId, state, address, startedAtMs }) => {
-    const isPaid = units.get(replicaId) ?? isAddedPaid(added.get(replicaId));
+    const isBase = units.get(replicaId);
+    const isPaid = isBase === true ? true : (isAddedPaid(added.get(replicaId)) ?? isBase);
     if (state !== 'ready' || isPaid === true) return { replicaId, state, address, startedAtMs };
     return { replicaId, state: isPaid === undefined ? 'draining' : 'starting', address, startedAtMs };
   });

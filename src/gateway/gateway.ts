@@ -39,6 +39,8 @@ export interface Gateway {
   /** Admits nothing more and lets running requests finish for up to `drainMs`; then cuts them with an error event. */
   drain(drainMs: number): Promise<void>;
   stats(): GatewayStats;
+  /** Sequences that this gateway runs on a replica; null: it does not know it. */
+  runningOn(replicaId: string): number | null;
   /** Cuts what is running and closes every connection to engines. */
   close(): Promise<void>;
 }
@@ -58,6 +60,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     handle: (req, res) => handle(state, req, res),
     drain: (drainMs) => drain(state, drainMs),
     stats: () => statsOf(state),
+    runningOn: (replicaId) => runningOn(state, replicaId),
     close: async () => {
       await drain(state, 0);
       for (const model of state.served.values()) model.retire();
@@ -134,6 +137,14 @@ async function drain(state: State, drainMs: number): Promise<void> {
 
 const DRAIN_LOOK_MS = 20;
 const DRAIN_TURNS_MAX = 50;
+
+function runningOn(state: State, replicaId: string): number | null {
+  for (const model of state.served.values()) {
+    const replica = model.replicas.get(replicaId);
+    if (replica !== undefined) return replica.running;
+  }
+  return null;
+}
 
 function statsOf(state: State): GatewayStats {
   const nowMs = state.deps.monotonicMs();

@@ -7,7 +7,7 @@ import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
 import type { Db } from '../internal.ts';
 import { insertSegment, latestSegment } from '../order/place.ts';
-import { paidUnitsOf } from '../units.ts';
+import { paidUnitsOf, replicaIdOf, specsOf } from '../units.ts';
 import type { Trx } from '../verb.ts';
 
 /** Steps of the units that scaling adds to a group, each with what it means for the bill, in the caller's transaction. */
@@ -130,4 +130,33 @@ export async function readyUnits(db: Db, groupId: string): Promise<number> {
     .where('state', '=', 'ready')
     .executeTakeFirstOrThrow();
   return Number(row.count);
+}
+
+/** Base units from `units` on become added ones that are ready: they serve and are billed as before. */
+export async function handOver(trx: Trx, deps: ElasticDeps, group: ElasticGroup, units: number): Promise<void> {
+  const nowMs = deps.now();
+  const none = { draining_at_ms: null, ended_at_ms: null, failure: null };
+  for (let unit = units; unit < group.units; unit++) {
+    const row = { id: deps.newId('elasticUnit'), group_id: group.id, replica_id: replicaIdOf(group.id, unit), ...none };
+    await trx
+      .insertInto('elastic_units')
+      .values({ ...row, state: 'ready', launched_at_ms: nowMs, ready_at_ms: nowMs })
+      .execute();
+  }
+}
+
+/** The other way: added units whose replicas are base units now are counted there. */
+export async function absorb(trx: Trx, deps: ElasticDeps, group: ElasticGroup): Promise<void> {
+  if (group.units === 0) return;
+  await trx
+    .updateTable('elastic_units')
+    .set({ state: 'released', ended_at_ms: deps.now() })
+    .where('group_id', '=', group.id)
+    .where('ended_at_ms', 'is', null)
+    .where(
+      'replica_id',
+      'in',
+      specsOf(group).map((spec) => spec.replicaId),
+    )
+    .execute();
 }

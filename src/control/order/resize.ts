@@ -20,19 +20,10 @@ export const orderResize = defineVerb({
   input: z.strictObject({ groupId: Id, units: Units, quoteId: QuoteId.optional() }),
   output: Placed,
   async run({ ctx, input }) {
-    const { quoteId } = input;
-    const askedAtMs = askedAtMsOf(quoteId, ctx.now());
     const answer = await ctx.transaction(async (trx) => {
       const before = await requireGroup(trx, scopeOf(ctx), input.groupId);
       const tenant = await requireTenant(trx, before.tenant_id);
-      const quote = await quoteResize(trx, ctx, { tenant, group: before, units: input.units }, askedAtMs);
-      checkQuote(quoteId, [quote], askedAtMs);
-      checkAgreed(quoteId, quote);
-      const group =
-        input.units > before.units
-          ? await grow(trx, ctx, { before, tenant, quote })
-          : await shrink(trx, ctx, { before, quote });
-      const order = await insertOrder(trx, ctx, group, { quote, done: group.state === 'active' });
+      const { group, order } = await resizeGroup(trx, ctx, { before, tenant, units: input.units }, input);
       await audit(trx, ctx, {
         verb: 'order.resize',
         subject: order.id,
@@ -50,6 +41,24 @@ export const orderResize = defineVerb({
     return answer;
   },
 });
+
+/** Changes a group's units by an order; as the quote said, when one is named. */
+export async function resizeGroup(
+  trx: Trx,
+  ctx: Ctx,
+  wanted: { readonly before: Row<'instance_groups'>; readonly tenant: Row<'tenants'>; readonly units: number },
+  { quoteId }: { readonly quoteId?: string | undefined } = {},
+): Promise<{ group: Row<'instance_groups'>; order: Row<'orders'> }> {
+  const { before, tenant, units } = wanted;
+  const askedAtMs = askedAtMsOf(quoteId, ctx.now());
+  const quote = await quoteResize(trx, ctx, { tenant, group: before, units }, askedAtMs);
+  checkQuote(quoteId, [quote], askedAtMs);
+  checkAgreed(quoteId, quote);
+  const group =
+    units > before.units ? await grow(trx, ctx, { before, tenant, quote }) : await shrink(trx, ctx, { before, quote });
+  const order = await insertOrder(trx, ctx, group, { quote, done: group.state === 'active' });
+  return { group, order };
+}
 
 interface Change {
   readonly before: Row<'instance_groups'>;

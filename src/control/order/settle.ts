@@ -2,7 +2,7 @@ import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
-import { readyUnits } from '../elastic/units.ts';
+import { absorb, readyUnits } from '../elastic/units.ts';
 import { requireTenant } from '../internal.ts';
 import { closeLots } from '../prepaid/apply.ts';
 import { openLots, planPayBack } from '../prepaid/plan.ts';
@@ -25,6 +25,7 @@ export async function succeedOrder(deps: Deps, group: Row<'instance_groups'>): P
     } else {
       await moveGroup(trx, group, ['resized']);
       const price = segmentPrice(group, await resizePrice(trx, deps, group));
+      await absorb(trx, deps, group);
       const units = group.units + (await readyUnits(trx, group.id));
       await insertSegment(trx, deps, { groupId: group.id, fromMs: atMs, units, price });
     }

@@ -15,7 +15,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
   await table(db, 'elastic_units')
     .addColumn('group_id', 'text', (column) => column.notNull().references('instance_groups.id'))
-    .addColumn('replica_id', 'text', (column) => column.notNull().unique())
+    .addColumn('replica_id', 'text', (column) => column.notNull())
     .addColumn('state', 'text', (column) => column.notNull())
     .addColumn('launched_at_ms', 'bigint', (column) => column.notNull())
     .addColumn('ready_at_ms', 'bigint')
@@ -28,6 +28,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .createIndex('elastic_units_open')
     .on('elastic_units')
     .column('group_id')
+    .where(sql.ref('ended_at_ms'), 'is', null)
+    .execute();
+  await db.schema
+    .createIndex('elastic_units_replica')
+    .on('elastic_units')
+    .column('replica_id')
+    .unique()
     .where(sql.ref('ended_at_ms'), 'is', null)
     .execute();
 

@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { CubitError } from '../../core/errors.ts';
+import { type ElasticRule, faultsOfRule, RULE_DEFAULTS } from '../../core/serving/scaling/rule.ts';
+import { audit } from '../../store/audit.ts';
+import type { Row } from '../../store/schema.ts';
+import { invalidInput } from '../input.ts';
+import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
+import { resizeGroup } from '../order/resize.ts';
+import { Id } from '../schemas.ts';
+import { type Ctx, defineVerb, type Trx } from '../verb.ts';
+import { ruleOf } from './rule.ts';
+import { RuleInput, RuleView } from './schemas.ts';
+import { ruleView } from './show.ts';
+import { handOver } from './units.ts';
+
+export const ruleSet = defineVerb({
+  name: 'rule.set',
+  summary:
+    'Give a postpaid group an elastic rule, or change it: within bounds, schedule and targets units follow the load.',
+  access: 'manage',
+  route: { method: 'POST', path: '/groups/{groupId}/rule' },
+  input: z.strictObject({ groupId: Id, ...RuleInput }),
+  output: RuleView,
+  async run({ ctx, input }) {
+    const { groupId, ...wanted } = input;
+    const answer = await ctx.transaction(async (trx) => {
+      const group = await requireGroup(trx, scopeOf(ctx), groupId);
+      const tenant = await requireTenant(trx, group.tenant_id);
+      const rule = mergedRule(await ruleOf(trx, groupId), { zone: tenant.zone, units: group.units }, wanted);
+      const faults = faultsOfRule(rule);
+      if (faults.length > 0) throw invalidInput(faults);
+      await checkGroup(trx, group);
+      await storeRule(trx, ctx, group, rule);
+      if (rule.minUnits !== group.units) await changeBase(trx, ctx, { group, tenant, units: rule.minUnits });
+      const detail = { ...rule };
+      await audit(trx, ctx, { verb: 'rule.set', subject: groupId, tenantId: group.tenant_id, detail });
+      return ruleView(trx, groupId);
+    });
+    ctx.changed();
+    return answer;
+  },
+});
+
+type Wanted = { [K in keyof ElasticRule]?: ElasticRule[K] | undefined } & { readonly maxUnits: number };
+
+function mergedRule(
+  before: ElasticRule | null,
+  { zone, units }: { readonly zone: string; readonly units: number },
+  wanted: Wanted,
+): ElasticRule {
+  const said = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
+  return { ...RULE_DEFAULTS, zone, minUnits: units, ...before, ...said, maxUnits: wanted.maxUnits };
+}
+
+/** Throws `conflict` for a group that cannot scale. */
+async function checkGroup(trx: Trx, group: Row<'instance_groups'>): Promise<void> {
+  if (group.billing_type === 'prepaid') {
+    throw new CubitError(
+      'conflict',
+      'A prepaid group has no elasticity: order a postpaid group beside it and scale that.',
+    );
+  }
+  if (group.state !== 'active') {
+    throw new CubitError('invalid_transition', `The group is ${group.state}: its rule can be set once it is active.`);
+  }
+  const other = await trx
+    .selectFrom('elastic_rules')
+    .innerJoin('instance_groups', 'instance_groups.id', 'elastic_rules.group_id')
+    .select('group_id')
+    .where('elastic_rules.served_model_id', '=', group.served_model_id)
+    .where('group_id', '!=', group.id)
+    .where('state', 'in', ['active', 'resizing'])
+    .executeTakeFirst();
+  if (other === undefined) return;
+  throw new CubitError('conflict', `Group ${other.group_id} of the same model scales already: one of them can.`, {
+    details: { groupId: other.group_id },
+  });
+}
+
+async function storeRule(trx: Trx, ctx: Ctx, group: Row<'instance_groups'>, rule: ElasticRule): Promise<void> {
+  const { minUnits: _base, maxUnits, ...rest } = rule;
+  const values = { max_units: maxUnits, rule_json: JSON.stringify(rest), changed_at_ms: ctx.now() };
+  await trx
+    .insertInto('elastic_rules')
+    .values({ group_id: group.id, tenant_id: group.tenant_id, served_model_id: group.served_model_id, ...values })
+    .onConflict((conflict) => conflict.column('group_id').doUpdateSet(values))
+    .execute();
+}
+
+/** Fewer base units: those beyond go on as added ones, so that nothing stops before scaling says so. More: an order. */
+async function changeBase(
+  trx: Trx,
+  ctx: Ctx,
+  { group, tenant, units }: { group: Row<'instance_groups'>; tenant: Row<'tenants'>; units: number },
+): Promise<void> {
+  if (units < group.units) await handOver(trx, ctx, group, units);
+  await resizeGroup(trx, ctx, { before: group, tenant, units });
+}
