@@ -174,7 +174,7 @@ function reasonOf(
   if (desiredUnits < free) {
     return { cause: 'bounds', reason: `${need}, but ${maxUnits} is the most that rule, quota and machines allow.` };
   }
-  if (desiredUnits > free) {
+  if (desiredUnits > free && desiredUnits > have) {
     return { cause: 'schedule', reason: `${need}; the rule and its schedule hold ${minUnits} at least.` };
   }
   if (desiredUnits === have) {
