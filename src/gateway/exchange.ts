@@ -41,6 +41,9 @@ export class Exchange {
   cause = 'internal';
   expired = false;
 
+  /** Told once the first token has come. */
+  onFirstToken: (() => void) | null = null;
+
   #cut: CubitError | null = null;
   #onCut: ((error: CubitError) => void) | null = null;
 
@@ -50,6 +53,11 @@ export class Exchange {
     this.kind = kind;
     this.requestId = requestId;
     this.receivedAtMs = receivedAtMs;
+  }
+
+  sawFirstToken(atMs: number): void {
+    this.firstTokenMs = atMs;
+    this.onFirstToken?.();
   }
 
   /** Ends it from outside: the client has left, or a drain's time is over. Whatever step it is in stops with the error. */

@@ -1,4 +1,5 @@
 import type { Candidate } from '../core/serving/routing.ts';
+import { totalUs, type Work } from '../core/serving/work.ts';
 import type { ConnectEngine, Engine, EngineAddress, EngineDialect } from '../engine/port.ts';
 import type { ReplicaSnapshot } from './snapshot.ts';
 
@@ -11,6 +12,7 @@ export class Replica implements Candidate {
   ready: boolean;
   running = 0;
   outstandingUs = 0;
+  prefillAheadUs = 0;
   readonly #connect: ConnectEngine;
   readonly #onCloseError: (cause: unknown) => void;
   #engine: Engine | null = null;
@@ -47,14 +49,21 @@ export class Replica implements Candidate {
     return this.#engine;
   }
 
-  enter(sequences: number, workUs: number): void {
+  enter(sequences: number, work: Work): void {
     this.running += sequences;
-    this.outstandingUs += workUs;
+    this.outstandingUs += totalUs(work);
+    this.prefillAheadUs += work.prefillUs;
   }
 
-  leave(sequences: number, workUs: number): void {
+  /** A request has its first token. */
+  prefilled(work: Work): void {
+    this.prefillAheadUs -= work.prefillUs;
+  }
+
+  leave(sequences: number, work: Work, prefilled: boolean): void {
     this.running -= sequences;
-    this.outstandingUs -= workUs;
+    this.outstandingUs -= totalUs(work);
+    if (!prefilled) this.prefillAheadUs -= work.prefillUs;
     if (this.#retired && this.running === 0) this.#close();
   }
 

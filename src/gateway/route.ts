@@ -1,6 +1,5 @@
 import { type CubitError, type ErrorCode, toCubitError } from '../core/errors.ts';
 import { prefixBlocks, type RoutingRequest } from '../core/serving/routing.ts';
-import { totalUs } from '../core/serving/work.ts';
 import type { EngineReply, InferenceKind } from '../engine/port.ts';
 import type { Log } from './deps.ts';
 import type { Estimated } from './estimate.ts';
@@ -67,6 +66,7 @@ function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySe
   const request: RoutingRequest = {
     sequences: estimated.sequences,
     prefillUs: estimated.work.prefillUs,
+    decodeUs: estimated.work.decodeUs,
     blocks: ready.length > 1 ? prefixBlocks(prefixOf(kind, body, PREFIX_CHARS_MAX)) : [],
   };
   const { batchPerUnit } = served.snapshot;
@@ -74,23 +74,28 @@ function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySe
     served.router.pick(ready, request, { batchPerReplica: batchPerUnit, excluded }) ??
     // Admission let it in, so a place is due somewhere; the engine's own queue takes it.
     served.router.pick(ready, request, { batchPerReplica: Number.POSITIVE_INFINITY, excluded });
-  return picked === null ? null : (served.replicas.get(picked) ?? null);
+  return picked === null ? null : (served.replicas.get(picked.replicaId) ?? null);
 }
 
 async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOptions, deliver: Deliver): Promise<void> {
   const { estimated, tenantId, body, monotonicMs } = options;
-  const workUs = totalUs(estimated.work);
   const controller = new AbortController();
   const watchdog = new Watchdog(controller);
-  replica.enter(estimated.sequences, workUs);
+  const { sequences, work } = estimated;
+  let prefilled = false;
+  replica.enter(sequences, work);
+  exchange.onFirstToken = () => {
+    prefilled = true;
+    replica.prefilled(work);
+  };
   exchange.replicaId = replica.replicaId;
   exchange.sentMs ??= monotonicMs();
   exchange.onCut((error) => controller.abort(error));
   const request = { kind: exchange.kind, body, requestId: exchange.requestId, cacheSalt: tenantId };
   try {
     watchdog.arm(options.firstMsMax, `The engine did not answer within ${options.firstMsMax} ms.`);
-    const work = async () => deliver(await replica.engine.send(request, controller.signal), watchdog);
-    await untilAborted(controller.signal, work);
+    const serve = async () => deliver(await replica.engine.send(request, controller.signal), watchdog);
+    await untilAborted(controller.signal, serve);
   } catch (error) {
     // Frees the engine's slot whatever the reason.
     controller.abort(error);
@@ -98,7 +103,8 @@ async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOpt
   } finally {
     watchdog.stop();
     exchange.onCut(null);
-    replica.leave(estimated.sequences, workUs);
+    exchange.onFirstToken = null;
+    replica.leave(sequences, work, prefilled);
   }
 }
 

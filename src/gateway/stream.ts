@@ -174,7 +174,7 @@ class StreamReader {
     this.#started = true;
     this.#outputTokens = tokens;
     const { exchange, estimated, monotonicMs } = this.#delivery;
-    if (tokens > 0) exchange.firstTokenMs = monotonicMs();
+    if (tokens > 0) exchange.sawFirstToken(monotonicMs());
     exchange.res.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache',

@@ -51,6 +51,7 @@ export interface Reservation {
   readonly kvTokens: number;
   readonly sequences: number;
   readonly settled: boolean;
+  readonly prefilled: boolean;
 }
 
 type OwnReservation = { -readonly [K in keyof Reservation]: Reservation[K] };
@@ -61,6 +62,7 @@ export class Admission {
   #running = 0;
   #kvTokens = 0;
   #outstandingUs = 0;
+  #prefillAheadUs = 0;
   #reservedUs = 0;
   #settledUs = 0;
   #returnedUs = 0;
@@ -93,7 +95,13 @@ export class Admission {
   }
 
   reserve(estimate: Estimate, nowMs: number): Reservation {
-    const reservation: OwnReservation = { work: NO_WORK, kvTokens: 0, sequences: estimate.sequences, settled: false };
+    const reservation: OwnReservation = {
+      work: NO_WORK,
+      kvTokens: 0,
+      sequences: estimate.sequences,
+      settled: false,
+      prefilled: false,
+    };
     this.#running += estimate.sequences;
     this.#grow(reservation, estimate.work, estimate.kvTokens, nowMs);
     return reservation;
@@ -103,6 +111,14 @@ export class Admission {
   extend(reservation: Reservation, delta: Work, kvTokens: number, nowMs: number): void {
     if (reservation.settled) throw new Error('A settled reservation cannot be extended.');
     this.#grow(reservation, delta, kvTokens, nowMs);
+  }
+
+  /** It has its first token: its prefill is ahead of nobody any more. */
+  prefilled(reservation: Reservation): void {
+    const own = reservation as OwnReservation;
+    if (own.settled || own.prefilled) return;
+    own.prefilled = true;
+    this.#prefillAheadUs -= own.work.prefillUs;
   }
 
   /** What it took in the end; the rest is returned at once. Throws when it was settled before (a programmer's error). */
@@ -116,6 +132,7 @@ export class Admission {
     this.#running -= reservation.sequences;
     this.#kvTokens -= reservation.kvTokens;
     this.#outstandingUs -= reservedUs;
+    if (!reservation.prefilled) this.#prefillAheadUs -= reservation.work.prefillUs;
     this.#settledUs += totalUs(actual);
     this.#returnedUs += returnedUs;
     (reservation as OwnReservation).settled = true;
@@ -146,6 +163,7 @@ export class Admission {
     this.#bucket = added(this.#bucket, deltaUs, nowMs);
     this.#kvTokens += kvTokens;
     this.#outstandingUs += deltaUs;
+    if (!own.prefilled) this.#prefillAheadUs += delta.prefillUs;
     this.#reservedUs += deltaUs;
   }
 

@@ -1,13 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Candidate, prefixBlocks, Router } from './routing.ts';
+import { type Candidate, mostHeadroom, type Pick, prefixBlocks, Router } from './routing.ts';
 
 const OPTIONS = { batchPerReplica: 4, excluded: new Set<string>() };
-const NEW = { sequences: 1, prefillUs: 1_000, blocks: [] };
+const NEW = { sequences: 1, prefillUs: 1_000, decodeUs: 500, blocks: [] };
 
-function candidate(replicaId: string, outstandingUs = 0, running = 0): Candidate {
-  return { replicaId, outstandingUs, running };
+function candidate(replicaId: string, prefillAheadUs = 0, running = 0): Candidate {
+  return { replicaId, outstandingUs: prefillAheadUs, prefillAheadUs, running };
 }
+
+const idOf = (pick: Pick | null) => pick?.replicaId ?? null;
 
 describe('prefixBlocks', () => {
   it('has one chained hash per whole block, at most 16', () => {
@@ -19,11 +21,14 @@ describe('prefixBlocks', () => {
   });
 });
 
+/** Nothing but the terms a test is about. */
+const PLAIN = { alphaEmpty: 1, alphaFull: 1, beta: 0, gamma: 0 };
+
 describe('Router', () => {
-  it('takes the least outstanding work, and ties go round', () => {
-    const router = new Router();
-    expect(router.pick([candidate('a', 5_000), candidate('b', 10)], NEW, OPTIONS)).toBe('b');
-    const picks = [1, 2, 3, 4].map(() => router.pick([candidate('a'), candidate('b')], NEW, OPTIONS));
+  it('takes the least work ahead, and ties go round', () => {
+    const router = new Router(PLAIN);
+    expect(idOf(router.pick([candidate('a', 5_000), candidate('b', 10)], NEW, OPTIONS))).toBe('b');
+    const picks = [1, 2, 3, 4].map(() => idOf(router.pick([candidate('a'), candidate('b')], NEW, OPTIONS)));
     expect(new Set(picks.slice(0, 2)).size).toBe(2);
     expect(picks.slice(2)).toEqual(picks.slice(0, 2));
   });
@@ -31,29 +36,88 @@ describe('Router', () => {
   it('filters full and excluded replicas, but an idle one takes any batch', () => {
     const router = new Router();
     expect(router.pick([candidate('a', 0, 4)], NEW, OPTIONS)).toBeNull();
-    expect(router.pick([candidate('a')], { ...NEW, sequences: 9 }, OPTIONS)).toBe('a');
+    expect(idOf(router.pick([candidate('a')], { ...NEW, sequences: 9 }, OPTIONS))).toBe('a');
     const excluded = new Set(['a']);
-    expect(router.pick([candidate('a'), candidate('b', 9e9)], NEW, { ...OPTIONS, excluded })).toBe('b');
+    expect(idOf(router.pick([candidate('a'), candidate('b', 9e9)], NEW, { ...OPTIONS, excluded }))).toBe('b');
     expect(router.pick([], NEW, OPTIONS)).toBeNull();
   });
 
-  it('prefers the replica that has seen the prefix, until its load costs more than the prefill saves', () => {
-    const request = { ...NEW, prefillUs: 1_000, blocks: prefixBlocks('p'.repeat(2_048)) };
-    const router = new Router();
-    const home = router.pick([candidate('a'), candidate('b')], request, OPTIONS) as string;
-    const other = home === 'a' ? 'b' : 'a';
-    for (const load of [100, 999]) {
-      expect(router.pick([candidate(home, load), candidate(other)], request, OPTIONS)).toBe(home);
+  it('prefers the replica that has seen the prefix, until α times its load costs more than the prefill saves', () => {
+    const request = { ...NEW, blocks: prefixBlocks('p'.repeat(2_048)) };
+    for (const alpha of [1, 0.1]) {
+      const router = new Router({ ...PLAIN, alphaEmpty: alpha, alphaFull: alpha, loadBound: 1e9 });
+      const first = router.pick([candidate('a'), candidate('b')], request, OPTIONS) as Pick;
+      expect(first.cachedShare).toBe(0);
+      const home = first.replicaId;
+      const other = home === 'a' ? 'b' : 'a';
+      for (const load of [100, 999 / alpha]) {
+        const pick = router.pick([candidate(home, load), candidate(other)], request, OPTIONS);
+        expect(pick).toEqual({ replicaId: home, cachedShare: 1 });
+      }
+      router.forget(home);
+      expect(idOf(router.pick([candidate(home, 100), candidate(other)], request, OPTIONS))).toBe(other);
+      expect(idOf(router.pick([candidate(home), candidate(other, 1_001 / alpha)], request, OPTIONS))).toBe(home);
     }
-    router.forget(home);
-    expect(router.pick([candidate(home, 100), candidate(other)], request, OPTIONS)).toBe(other);
-    expect(router.pick([candidate(home), candidate(other, 1_001)], request, OPTIONS)).toBe(home);
+  });
+
+  it('falls from one α to the other as a replica’s cache fills', () => {
+    const request = { ...NEW, blocks: [1, 2] };
+    const load = 5_000;
+    const picked = (blocksMax: number) => {
+      const router = new Router({ ...PLAIN, alphaFull: 0.1, blocksMax, loadBound: 1e9 });
+      const home = idOf(router.pick([candidate('a')], request, OPTIONS)) as string;
+      return idOf(router.pick([candidate(home, load), candidate('b')], request, OPTIONS));
+    };
+    expect(picked(1_000)).toBe('b');
+    expect(picked(2)).toBe('a');
+  });
+
+  it('passes over a replica whose load is far beyond the others’, prefix or not', () => {
+    const request = { ...NEW, blocks: [1] };
+    const router = new Router({ ...PLAIN, alphaEmpty: 0, alphaFull: 0, loadBound: 2 });
+    router.pick([candidate('a')], request, OPTIONS);
+    const at = (load: number) =>
+      idOf(router.pick([candidate('a', load), candidate('b', 1_000), candidate('c', 1_000)], request, OPTIONS));
+    expect(at(3_000)).toBe('a');
+    expect(at(100_000)).not.toBe('a');
+  });
+
+  it('goes where the adapter is loaded, unless loading it elsewhere is cheaper', () => {
+    const request = { ...NEW, adapterId: 'lora' };
+    const router = new Router({ ...PLAIN, adapterLoadUs: 10_000, loadBound: 1e9 });
+    const at = (load: number) => {
+      const holder = { ...candidate('a', load), adapters: new Set(['lora']) };
+      return idOf(router.pick([holder, candidate('b')], request, OPTIONS));
+    };
+    expect(at(9_000)).toBe('a');
+    expect(at(11_000)).toBe('b');
+  });
+
+  it('β evens out the work in the long run; whoever is new counts as average', () => {
+    const router = new Router({ ...PLAIN, beta: 0.01 });
+    const request = { ...NEW, blocks: [7] };
+    const counts = new Map<string | null, number>();
+    const pickOf = (ids: readonly string[]) => {
+      const id = idOf(
+        router.pick(
+          ids.map((name) => candidate(name)),
+          request,
+          OPTIONS,
+        ),
+      );
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+    };
+    for (let turn = 0; turn < 2_000; turn += 1) pickOf(['a', 'b']);
+    expect(Math.abs((counts.get('a') as number) - (counts.get('b') as number))).toBeLessThan(400);
+    counts.clear();
+    for (let turn = 0; turn < 300; turn += 1) pickOf(['a', 'b', 'c']);
+    expect(counts.get('c') ?? 0).toBeLessThan(250);
   });
 
   it('is deterministic and only ever picks an eligible replica', () => {
     const replica = fc.record({
       replicaId: fc.constantFrom('a', 'b', 'c', 'd'),
-      outstandingUs: fc.nat(10_000),
+      prefillAheadUs: fc.nat(10_000),
       running: fc.nat(5),
     });
     const call = fc.record({
@@ -64,14 +128,26 @@ describe('Router', () => {
       fc.property(fc.array(call, { maxLength: 30 }), (calls) => {
         const [one, two] = [new Router(), new Router()];
         for (const { candidates, text } of calls) {
+          const loaded = candidates.map((c) => ({ ...c, outstandingUs: 2 * c.prefillAheadUs }));
           const request = { ...NEW, blocks: prefixBlocks(text) };
-          const picked = one.pick(candidates, request, OPTIONS);
-          expect(two.pick(candidates, request, OPTIONS)).toBe(picked);
-          const eligible = candidates.filter((c) => c.running === 0 || c.running + 1 <= 4);
-          expect(picked === null).toBe(eligible.length === 0);
-          if (picked !== null) expect(eligible.map((c) => c.replicaId)).toContain(picked);
+          const picked = one.pick(loaded, request, OPTIONS);
+          expect(two.pick(loaded, request, OPTIONS)).toEqual(picked);
+          const open = loaded.filter((c) => c.running === 0 || c.running + 1 <= OPTIONS.batchPerReplica);
+          expect(picked === null).toBe(open.length === 0);
+          if (picked !== null) expect(open.map((c) => c.replicaId)).toContain(picked.replicaId);
         }
       }),
     );
+  });
+});
+
+describe('mostHeadroom', () => {
+  it('is the machine with the largest share of its cache free', () => {
+    const machines = [
+      { kvTokensReserved: 50, kvTokens: 100 },
+      { kvTokensReserved: 60, kvTokens: 200 },
+    ];
+    expect(mostHeadroom(machines)).toBe(machines[1]);
+    expect(mostHeadroom([])).toBeNull();
   });
 });

@@ -1,20 +1,34 @@
+import { PrefixIndex } from './prefix-index.ts';
+
 /**
- * Which replica serves a request: Filter → Scorer → Picker. The score is the work a replica has outstanding plus the
- * prefill it would have to do itself: what it has seen of the prompt's first blocks is taken as cached. Same state,
- * same input → same choice.
+ * Which replica serves a request: Filter → Scorer → Picker. The score of a replica is what the request would cost there,
+ * in microseconds, lowest best:
+ *
+ *     own uncached prefill + α·prefill ahead + γ·decode ahead + β·(work assigned − mean)
+ *
+ * With α = 1 this request gets its first token soonest, but prefixes are copied to every idle replica and drive others
+ * out; so α falls as the caches fill. Same state, same input → same choice.
  */
 export interface Candidate {
   readonly replicaId: string;
   /** Sequences it is decoding. */
   readonly running: number;
+  /** All work sent there that has not ended. */
   readonly outstandingUs: number;
+  /** The prefill in it of requests that have no first token yet. */
+  readonly prefillAheadUs: number;
+  /** LoRA adapters that are loaded there. */
+  readonly adapters?: ReadonlySet<string>;
 }
 
 export interface RoutingRequest {
   readonly sequences: number;
+  /** Nothing of the prompt cached. */
   readonly prefillUs: number;
+  readonly decodeUs: number;
   /** Chained hashes of the prompt's first blocks; the n-th stands for all text up to there. */
   readonly blocks: readonly number[];
+  readonly adapterId?: string;
 }
 
 export interface RoutingOptions {
@@ -24,10 +38,42 @@ export interface RoutingOptions {
   readonly excluded: ReadonlySet<string>;
 }
 
+export interface RouterSettings {
+  /** Weight of the prefill ahead while caches have room, and when they are full. */
+  readonly alphaEmpty: number;
+  readonly alphaFull: number;
+  readonly beta: number;
+  readonly gamma: number;
+  /** A replica with more than so many times the mean outstanding work is passed over. */
+  readonly loadBound: number;
+  /** What loading an adapter costs. */
+  readonly adapterLoadUs: number;
+  /** Remembered per replica. */
+  readonly blocksMax: number;
+}
+
+/** Chosen on Mooncake's conversation trace (docs/simulator.md has the trade-off); the same for all traffic. */
+export const ROUTER_SETTINGS: RouterSettings = {
+  alphaEmpty: 0.3,
+  alphaFull: 0.1,
+  beta: 0.003,
+  gamma: 0.02,
+  loadBound: 4,
+  adapterLoadUs: 500_000,
+  blocksMax: 4_096,
+};
+
+export interface Pick {
+  readonly replicaId: string;
+  /** Of the request's blocks, those that are likely cached there. */
+  readonly cachedShare: number;
+}
+
 const BLOCK_CHARS = 256;
 const BLOCKS_MAX = 16;
-/** Blocks remembered per replica. */
-const REMEMBERED_MAX = 4_096;
+/** The memory of assigned work: after so many picks an old one weighs 1/e of a new one. */
+const ASSIGNED_WINDOW = 20_000;
+const GRAIN_MAX = 1e9;
 
 /** Hashes (FNV-1a, chained) of the whole blocks at the beginning of a prompt: 16 × 256 characters at most. */
 export function prefixBlocks(text: string): number[] {
@@ -42,67 +88,127 @@ export function prefixBlocks(text: string): number[] {
 }
 
 export class Router {
-  readonly #seen = new Map<string, Set<number>>();
+  readonly #settings: RouterSettings;
+  readonly #index: PrefixIndex;
+  /** By replica, work sent there, old work fading; new work weighs `#grain`. */
+  readonly #assigned = new Map<string, number>();
+  #grain = 1;
   #picks = 0;
 
-  /** The replica's id, or null when none may take it. Remembers that its blocks will be cached there. */
-  pick(candidates: readonly Candidate[], request: RoutingRequest, options: RoutingOptions): string | null {
-    const eligible = candidates.filter((candidate) => isEligible(candidate, request, options));
-    const best = this.#lowest(eligible, request);
+  constructor(settings: Partial<RouterSettings> = {}) {
+    this.#settings = { ...ROUTER_SETTINGS, ...settings };
+    this.#index = new PrefixIndex(this.#settings.blocksMax);
+  }
+
+  /** null when none may take it. Remembers that the request's blocks will be cached where it goes. */
+  pick(candidates: readonly Candidate[], request: RoutingRequest, options: RoutingOptions): Pick | null {
+    const matches = this.#index.matches(request.blocks);
+    const shareOf = ({ replicaId }: Candidate) => (matches.get(replicaId) ?? 0) / Math.max(1, request.blocks.length);
+    const best = this.#lowest(eligibleOf(candidates, request, options, this.#settings.loadBound), request, shareOf);
     if (best === null) return null;
+    const cachedShare = shareOf(best);
     this.#picks += 1;
-    this.#remember(best.replicaId, request.blocks);
-    return best.replicaId;
+    this.#index.remember(best.replicaId, request.blocks);
+    this.#assign(best.replicaId, request.prefillUs * (1 - cachedShare) + request.decodeUs);
+    return { replicaId: best.replicaId, cachedShare };
   }
 
   /** A replica is gone, or has restarted with an empty cache. */
   forget(replicaId: string): void {
-    this.#seen.delete(replicaId);
+    this.#index.forget(replicaId);
+    this.#assigned.delete(replicaId);
   }
 
   /** Ties go round: the search begins one further each time. */
-  #lowest(eligible: readonly Candidate[], request: RoutingRequest): Candidate | null {
+  #lowest(
+    eligible: readonly Candidate[],
+    request: RoutingRequest,
+    shareOf: (candidate: Candidate) => number,
+  ): Candidate | null {
+    const { adapterLoadUs, alphaEmpty, alphaFull, beta, gamma } = this.#settings;
+    const meanUs = this.#meanAssignedUs(eligible);
     let best: Candidate | null = null;
     let bestUs = Number.POSITIVE_INFINITY;
+    let place = eligible.length === 0 ? 0 : this.#picks % eligible.length;
     for (let step = 0; step < eligible.length; step += 1) {
-      const candidate = eligible[(this.#picks + step) % eligible.length] as Candidate;
+      const candidate = eligible[place] as Candidate;
+      place = place + 1 === eligible.length ? 0 : place + 1;
+      const { outstandingUs, prefillAheadUs, replicaId } = candidate;
+      const alpha = alphaEmpty + (alphaFull - alphaEmpty) * this.#index.fillOf(replicaId);
+      const assignedUs = (this.#assigned.get(replicaId) ?? meanUs) / this.#grain;
       const costUs =
-        candidate.outstandingUs + request.prefillUs * (1 - this.#cachedShare(candidate.replicaId, request));
-      if (costUs < bestUs) {
-        best = candidate;
-        bestUs = costUs;
-      }
+        request.prefillUs * (1 - shareOf(candidate)) +
+        alpha * prefillAheadUs +
+        gamma * (outstandingUs - prefillAheadUs) +
+        beta * (assignedUs - meanUs / this.#grain) +
+        (lacksAdapter(candidate, request) ? adapterLoadUs : 0);
+      if (costUs >= bestUs) continue;
+      best = candidate;
+      bestUs = costUs;
     }
     return best;
   }
 
-  #cachedShare(replicaId: string, request: RoutingRequest): number {
-    const seen = this.#seen.get(replicaId);
-    if (seen === undefined || request.blocks.length === 0) return 0;
-    let matched = 0;
-    while (matched < request.blocks.length && seen.has(request.blocks[matched] as number)) matched += 1;
-    return matched / request.blocks.length;
+  /** Whoever is new counts as average, so that it is not flooded. */
+  #meanAssignedUs(eligible: readonly Candidate[]): number {
+    let sum = 0;
+    let known = 0;
+    for (const { replicaId } of eligible) {
+      const us = this.#assigned.get(replicaId);
+      if (us === undefined) continue;
+      sum += us;
+      known += 1;
+    }
+    const mean = known === 0 ? 0 : sum / known;
+    if (known < eligible.length) {
+      for (const { replicaId } of eligible) if (!this.#assigned.has(replicaId)) this.#assigned.set(replicaId, mean);
+    }
+    return mean;
   }
 
-  /** A set keeps the order in which it was filled: the oldest blocks are dropped, the last ones first to go. */
-  #remember(replicaId: string, blocks: readonly number[]): void {
-    if (blocks.length === 0) return;
-    const seen = this.#seen.get(replicaId) ?? new Set();
-    this.#seen.set(replicaId, seen);
-    // From the end, so that the beginning of a prefix outlives its continuation.
-    for (const block of blocks.toReversed()) {
-      seen.delete(block);
-      seen.add(block);
-    }
-    for (const oldest of seen) {
-      if (seen.size <= REMEMBERED_MAX) break;
-      seen.delete(oldest);
-    }
+  #assign(replicaId: string, workUs: number): void {
+    this.#grain *= 1 + 1 / ASSIGNED_WINDOW;
+    this.#assigned.set(replicaId, (this.#assigned.get(replicaId) ?? 0) + workUs * this.#grain);
+    if (this.#grain < GRAIN_MAX) return;
+    for (const [id, us] of this.#assigned) this.#assigned.set(id, us / this.#grain);
+    this.#grain = 1;
   }
 }
 
-function isEligible(candidate: Candidate, request: RoutingRequest, options: RoutingOptions): boolean {
-  if (options.excluded.has(candidate.replicaId)) return false;
-  // A batched request larger than a replica's batch still goes to an idle one.
-  return candidate.running === 0 || candidate.running + request.sequences <= options.batchPerReplica;
+/** Which decode machine takes over from prefill: the one with the largest share of its KV cache free; ties: the first. */
+export function mostHeadroom<T extends { readonly kvTokensReserved: number; readonly kvTokens: number }>(
+  machines: readonly T[],
+): T | null {
+  let best: T | null = null;
+  let bestShare = Number.POSITIVE_INFINITY;
+  for (const machine of machines) {
+    const share = machine.kvTokensReserved / machine.kvTokens;
+    if (share >= bestShare) continue;
+    best = machine;
+    bestShare = share;
+  }
+  return best;
+}
+
+/** Filter: not excluded, not full (an idle one takes any batch), not loaded far beyond the others. */
+function eligibleOf(
+  candidates: readonly Candidate[],
+  request: RoutingRequest,
+  { batchPerReplica, excluded }: RoutingOptions,
+  loadBound: number,
+): readonly Candidate[] {
+  const open = candidates.filter(
+    ({ replicaId, running }) =>
+      !(excluded.size > 0 && excluded.has(replicaId)) &&
+      (running === 0 || running + request.sequences <= batchPerReplica),
+  );
+  if (open.length < 2) return open;
+  let sumUs = 0;
+  for (const { outstandingUs } of open) sumUs += outstandingUs;
+  const boundUs = (loadBound * sumUs) / open.length + request.prefillUs + request.decodeUs;
+  return open.filter(({ outstandingUs }) => outstandingUs <= boundUs);
+}
+
+function lacksAdapter({ adapters }: Candidate, { adapterId }: RoutingRequest): boolean {
+  return adapterId !== undefined && adapters?.has(adapterId) !== true;
 }
