@@ -71,7 +71,7 @@ test('units are added at once and given back only after the patience', () => {
   const decisions = run([
     [600, { load: 1 }],
     [60, { load: 16 }],
-    [600, { load: 1 }],
+    [1_200, { load: 1 }],
   ]);
   const peak = Math.max(...decisions.map((one) => one.units));
   expect(peak).toBeGreaterThanOrEqual(20);
@@ -92,12 +92,20 @@ test('full units are never taken for too many, however small the coefficient', (
   expect(Math.min(...decisions.map((one) => one.units))).toBeGreaterThanOrEqual(10);
 });
 
-test('a backlog that outlasts a start is answered; bursts that do not are learned and left alone', () => {
-  const burst = { load: 8, queued: 60, queuedWorkUs: 60_000_000 };
-  const long = run([[240, burst]]);
-  expect(long.some((one) => one.cause === 'backlog')).toBe(true);
-  const short: [number, Facts][] = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? [40, burst] : [60, {}]));
-  expect(run(short).some((one) => one.cause === 'backlog')).toBe(false);
+test('what waits counts where load lasts; where bursts are shorter than a start it buys nothing, and need is held longer', () => {
+  const waits = { load: 8, queued: 60, queuedWorkUs: 60_000_000 };
+  const steady: [number, Facts] = [600, { load: 8 }];
+  expect(run([steady, [30, waits]]).some((one) => one.cause === 'backlog')).toBe(true);
+  const bursts: [number, Facts][] = Array.from({ length: 40 }, (_, i) =>
+    i % 4 === 0 ? [30, waits] : [60, { load: 0.2 }],
+  );
+  expect(run(bursts).some((one) => one.cause === 'backlog')).toBe(false);
+  const heldS = (spans: [number, Facts][]) => {
+    const decisions = run([...spans, [1_800, { load: 0.2 }]]);
+    const peak = decisions.findLast((one) => one.units > 5)!;
+    return peak.atMs / 1_000 - spans.reduce((sum, [seconds]) => sum + seconds, 0);
+  };
+  expect(heldS(bursts)).toBeGreaterThan(heldS([steady]) + 100);
 });
 
 test('bounds hold: the schedule raises, quota caps, each with its words', () => {

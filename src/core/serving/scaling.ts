@@ -29,9 +29,12 @@ const HEADROOM = 2;
 const SMOOTHING_MS = 30_000;
 /** Backlog is to be worked off within so long once units are there. */
 const BACKLOG_MS = 30_000;
-/** A pause in waiting that does not end a burst. */
-const PAUSE_MS = 20_000;
-const BURSTS_MAX = 32;
+/** Load that changes by more than this share of itself within a start-up time comes in bursts that units cannot answer. */
+const VOLATILITY_MAX = 0.4;
+/** How fast volatility forgets. */
+const VOLATILITY_MS = 1_800_000;
+/** Patience in bursts, as a multiple: what the last burst needed is held for the next one. */
+const BURST_PATIENCE = 2;
 /** A measured latency above its target asks for so many more units at a time. */
 const LATENCY_STEP = 0.1;
 /** Above this the units are full and occupancy says nothing about how much more is wanted. */
@@ -44,15 +47,21 @@ interface Sample {
 
 /**
  * The memory of one served model's scaling: half a minute of occupancy, the highest need within the patience on the way
- * down, and how long bursts last. It starts empty, so a restart costs no more than that patience.
+ * down, and how much load changes within a start-up time. That decides between two ways. Load that lasts: what waits
+ * counts as need, for units launched now will find it. Load in bursts shorter than a start: a unit launched for what waits
+ * would come after it, so the need is what the units held at the last bursts, kept for longer. It starts empty, in the
+ * second way, so a restart costs no more than that patience.
  */
 export class Scaling implements Scaler {
   readonly #policy: ScalingPolicy;
-  readonly #occupancy: Sample[] = [];
+  readonly #occupancy = new Smoothed();
+  readonly #offered = new Smoothed();
   /** Falling values: the first is the highest need within the patience. */
   readonly #needs: Sample[] = [];
-  readonly #bursts: number[] = [];
-  #burst: { readonly sinceMs: number; lastMs: number } | null = null;
+  /** Offered load of the last start-up time; how much it changed over one, and how much there was, as sums that fade. */
+  readonly #earlier: Sample[] = [];
+  #changed = 0;
+  #seen = 0;
   #requestsPerUnit = 0;
   #startedAtMs: number | null = null;
 
@@ -64,10 +73,10 @@ export class Scaling implements Scaler {
     const { coefficient, scaleInAfterMs } = this.#policy;
     this.#startedAtMs ??= nowMs;
     const occupancy = occupancyOf(now);
-    const load = this.#smoothed(occupancy, nowMs);
+    const load = this.#occupancy.add(occupancy, nowMs);
     const presses = now.queued > 0 || now.refused > 0;
-    this.#watchBurst(presses, nowMs);
-    const waiting = this.#outlasts(nowMs, now.startupMs) ? this.#waitingUnits(now, occupancy) : 0;
+    const lasts = this.#lasts(now, occupancy, nowMs);
+    const waiting = lasts ? this.#waitingUnits(now) : 0;
     const late = isLate(now, this.#policy);
     const have = now.readyUnits + now.startingUnits;
     // Full units measure no more than themselves: a coefficient below 1 must not read that as too many.
@@ -75,7 +84,8 @@ export class Scaling implements Scaler {
     const wakes = have === 0 && presses;
     const floor = wakes ? 1 : saturated ? have : 0;
     const need = Math.max(headroom(load + waiting, coefficient), floor) * (1 + (late ? LATENCY_STEP : 0));
-    const held = this.#held(need, nowMs);
+    const patienceMs = scaleInAfterMs * (lasts ? 1 : BURST_PATIENCE);
+    const held = this.#held(need, nowMs, patienceMs);
     const wanted = Math.ceil(held - 1e-9);
     // Nothing is given back before there was time to see what is needed.
     const settled = nowMs - this.#startedAtMs >= Math.max(scaleInAfterMs, now.startupMs);
@@ -83,55 +93,55 @@ export class Scaling implements Scaler {
     const desiredUnits = Math.min(now.maxUnits, Math.max(now.minUnits, free));
     const figures = { load, waiting, need, held, have };
     const choice = { desiredUnits, free, wanted, late, wakes };
-    const { cause, reason } = reasonOf(choice, figures, now, scaleInAfterMs);
+    const { cause, reason } = reasonOf(choice, figures, now, patienceMs);
     return { desiredUnits, cause, reason, inputs: { ...figures, queued: now.queued, refused: now.refused } };
   }
 
-  #smoothed(occupancy: number, nowMs: number): number {
-    this.#occupancy.push({ atMs: nowMs, value: occupancy });
-    while (this.#occupancy[0]!.atMs <= nowMs - SMOOTHING_MS) this.#occupancy.shift();
-    return this.#occupancy.reduce((sum, sample) => sum + sample.value, 0) / this.#occupancy.length;
-  }
-
-  /** A burst lasts from the first request that waits or is refused to the last, pauses included. */
-  #watchBurst(presses: boolean, nowMs: number): void {
-    if (this.#burst !== null && nowMs - this.#burst.lastMs > PAUSE_MS) {
-      this.#bursts.push(this.#burst.lastMs - this.#burst.sinceMs);
-      if (this.#bursts.length > BURSTS_MAX) this.#bursts.shift();
-      this.#burst = null;
+  /** Whether load changes little within a start-up time; before anything was seen, not. */
+  #lasts(now: ScalingObservation, occupancy: number, nowMs: number): boolean {
+    const running = now.units.reduce((sum, unit) => sum + unit.running, 0);
+    if (occupancy > 0.5 && running > 0) this.#requestsPerUnit = running / occupancy;
+    const load = this.#offered.add(occupancy + this.#filledBy(now.queued), nowMs);
+    const fades = Math.exp(-now.windowMs / VOLATILITY_MS);
+    this.#changed *= fades;
+    this.#seen *= fades;
+    this.#earlier.push({ atMs: nowMs, value: load });
+    while (this.#earlier[0]!.atMs <= nowMs - now.startupMs) {
+      const { value } = this.#earlier.shift()!;
+      this.#changed += Math.abs(load - value);
+      this.#seen += Math.max(load, value);
     }
-    if (!presses) return;
-    if (this.#burst === null) this.#burst = { sinceMs: nowMs, lastMs: nowMs };
-    else this.#burst.lastMs = nowMs;
+    return this.#seen > 0 && this.#changed < VOLATILITY_MAX * this.#seen;
   }
 
-  /**
-   * Whether the burst under way will likely still be there when a unit launched now is ready. Among the bursts seen that
-   * lasted as long as this one did, most have to; without such bursts it is expected to last as long again as it has.
-   */
-  #outlasts(nowMs: number, startupMs: number): boolean {
-    if (this.#burst === null) return false;
-    const ageMs = nowMs - this.#burst.sinceMs;
-    const older = this.#bursts.filter((lengthMs) => lengthMs >= ageMs);
-    if (older.length === 0) return ageMs >= startupMs;
-    return older.filter((lengthMs) => lengthMs >= ageMs + startupMs).length * 2 > older.length;
+  /** Units that so many requests would fill, as far as full units have shown. */
+  #filledBy(requests: number): number {
+    return this.#requestsPerUnit > 0 ? requests / this.#requestsPerUnit : 0;
   }
 
   /** Units that what waits would fill, and those that work it off in time. */
-  #waitingUnits(now: ScalingObservation, occupancy: number): number {
-    const running = now.units.reduce((sum, unit) => sum + unit.running, 0);
-    if (occupancy > 0.5 && running > 0) this.#requestsPerUnit = running / occupancy;
-    const fills = this.#requestsPerUnit > 0 ? now.queued / this.#requestsPerUnit : 0;
+  #waitingUnits(now: ScalingObservation): number {
     const refusedWorkUs = now.arrivals > 0 ? (now.refused * now.arrivedWorkUs) / now.arrivals : 0;
-    return fills + (now.queuedWorkUs + refusedWorkUs) / (1_000 * BACKLOG_MS);
+    return this.#filledBy(now.queued) + (now.queuedWorkUs + refusedWorkUs) / (1_000 * BACKLOG_MS);
   }
 
   /** The highest need within the patience. */
-  #held(need: number, nowMs: number): number {
+  #held(need: number, nowMs: number, patienceMs: number): number {
     while (this.#needs.length > 0 && this.#needs.at(-1)!.value <= need) this.#needs.pop();
     this.#needs.push({ atMs: nowMs, value: need });
-    while (this.#needs[0]!.atMs < nowMs - this.#policy.scaleInAfterMs) this.#needs.shift();
-    return this.#needs[0]!.value;
+    while (this.#needs[0]!.atMs < nowMs - BURST_PATIENCE * this.#policy.scaleInAfterMs) this.#needs.shift();
+    return this.#needs.find(({ atMs }) => atMs >= nowMs - patienceMs)!.value;
+  }
+}
+
+/** A mean over the last half minute. */
+class Smoothed {
+  readonly #samples: Sample[] = [];
+
+  add(value: number, atMs: number): number {
+    this.#samples.push({ atMs, value });
+    while (this.#samples[0]!.atMs <= atMs - SMOOTHING_MS) this.#samples.shift();
+    return this.#samples.reduce((sum, sample) => sum + sample.value, 0) / this.#samples.length;
   }
 }
 
