@@ -21,6 +21,7 @@ export interface Delivery {
 /** The receipt's short form in response headers. */
 export function receiptHeaders(exchange: Exchange, estimated: Estimated): OutgoingHttpHeaders {
   return {
+    'x-request-id': exchange.requestId,
     'x-cubit-work-estimated-us': totalUs(estimated.work),
     'x-cubit-wait-ms': Math.round(exchange.waitMs),
     'x-cubit-served-model': exchange.served?.snapshot.servedModelId,

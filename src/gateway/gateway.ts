@@ -65,12 +65,12 @@ function handle(state: State, req: IncomingMessage, res: ServerResponse): boolea
   const prefix = PREFIXES.find((one) => path.startsWith(one));
   if (prefix === undefined) return false;
   const requestId = state.deps.newRequestId();
-  res.setHeader('x-request-id', requestId);
   const route = path.slice(prefix.length);
   const kind = Object.hasOwn(KINDS, route) ? KINDS[route] : undefined;
   if (kind !== undefined && req.method === 'POST') {
     void begin(state, new Exchange(req, res, kind, requestId, state.deps.now()));
   } else {
+    res.setHeader('x-request-id', requestId);
     read(state, route, kind !== undefined, req, res);
   }
   return true;
@@ -83,8 +83,8 @@ async function begin(state: State, exchange: Exchange): Promise<void> {
     exchange.cut(new CubitError('client_closed', 'The client closed the connection.'));
   });
   // Without a listener a broken connection would end the process; 'close' follows and says it.
-  exchange.res.on('error', () => {});
-  exchange.req.on('error', () => {});
+  exchange.res.on('error', ignore);
+  exchange.req.on('error', ignore);
   try {
     await serve(state, exchange);
   } finally {
@@ -92,6 +92,8 @@ async function begin(state: State, exchange: Exchange): Promise<void> {
     state.bodyBytes -= exchange.bodyBytes;
   }
 }
+
+const ignore = () => {};
 
 /** GET models, and what is no route. */
 function read(state: State, route: string, isInference: boolean, req: IncomingMessage, res: ServerResponse): void {
@@ -105,7 +107,7 @@ function read(state: State, route: string, isInference: boolean, req: IncomingMe
       res.setHeader('allow', allowed);
       throw new CubitError('method_not_allowed', `Use ${allowed} for this.`);
     }
-    const key = authenticate(state.snapshot, req);
+    const key = authenticate(state.keys, req);
     const name = route.slice('models/'.length);
     sendJson(res, 200, name === '' ? listModels(state.snapshot, key) : findModel(state.snapshot, key, name));
   } catch (error) {

@@ -30,7 +30,7 @@ const CLOSES: ReadonlySet<ErrorCode> = new Set([
  * An error in OpenAI's shape, with `details` beside what OpenAI has; as the last event when a stream has begun. To a
  * client that is gone, or does not read, nothing is sent.
  */
-export function sendError(res: ServerResponse, error: CubitError): void {
+export function sendError(res: ServerResponse, error: CubitError, own: OutgoingHttpHeaders = {}): void {
   if (res.destroyed || res.writableEnded) return;
   if (error.code === 'client_closed') {
     res.destroy();
@@ -41,7 +41,7 @@ export function sendError(res: ServerResponse, error: CubitError): void {
     return;
   }
   const retryAfterMs = error.details['retryAfterMs'];
-  const headers: OutgoingHttpHeaders = {};
+  const headers: OutgoingHttpHeaders = { ...own };
   if (typeof retryAfterMs === 'number') {
     headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1_000)));
     headers['retry-after-ms'] = String(Math.ceil(retryAfterMs));

@@ -8,6 +8,7 @@ import type { GatewayLimits } from './limits.ts';
 import { DIALECTS } from './params.ts';
 import { Replica } from './replica.ts';
 import type { ServedModelSnapshot } from './snapshot.ts';
+import { newTimings } from './timings.ts';
 
 /** One request that waits for its place. Exactly one of `admit` and `expire` is called, unless it is removed before. */
 export interface Waiter extends Waiting {
@@ -33,6 +34,8 @@ export class ServedModel {
   readonly router = new Router();
   readonly prompts: PromptLengths;
   readonly replicas = new Map<string, Replica>();
+  /** For `/metrics`. */
+  readonly timings = newTimings();
   readyReplicas: readonly Replica[] = [];
   /**
    * Extra request fields that pass: those that every ready replica's engine knows, since any may get the request. While
