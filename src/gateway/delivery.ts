@@ -1,5 +1,4 @@
-import { once } from 'node:events';
-import type { OutgoingHttpHeaders } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { totalUs } from '../core/serving/work.ts';
 import { type Estimated, workOfAll } from './estimate.ts';
 import type { Exchange } from './exchange.ts';
@@ -60,5 +59,20 @@ export async function write(delivery: Delivery, bytes: Uint8Array, watchdog: Wat
   const { res } = delivery.exchange;
   if (res.write(bytes)) return;
   watchdog.armForClient(delivery.limits.clientStallMsMax);
-  await once(res, 'drain', { signal: watchdog.signal });
+  await drained(res, watchdog);
+}
+
+function drained(res: ServerResponse, watchdog: Watchdog): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      res.off('drain', onDrain);
+      reject(watchdog.reason);
+    };
+    const onDrain = () => {
+      watchdog.removeEventListener('abort', onAbort);
+      resolve();
+    };
+    res.once('drain', onDrain);
+    watchdog.addEventListener('abort', onAbort);
+  });
 }

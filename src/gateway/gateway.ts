@@ -39,11 +39,11 @@ export interface Gateway {
 
 /** OpenAI's prefix, and Ark's. */
 const PREFIXES = ['/v1/', '/api/v3/'];
-const KINDS: Readonly<Record<string, InferenceKind>> = {
-  'chat/completions': 'chat',
-  completions: 'completion',
-  embeddings: 'embedding',
-};
+const KINDS: ReadonlyMap<string, InferenceKind> = new Map([
+  ['chat/completions', 'chat'],
+  ['completions', 'completion'],
+  ['embeddings', 'embedding'],
+]);
 
 export function createGateway(deps: GatewayDeps): Gateway {
   const state = new State(deps);
@@ -61,12 +61,14 @@ export function createGateway(deps: GatewayDeps): Gateway {
 }
 
 function handle(state: State, req: IncomingMessage, res: ServerResponse): boolean {
-  const [path = ''] = (req.url ?? '').split('?', 1);
+  const { url = '' } = req;
+  const query = url.indexOf('?');
+  const path = query === -1 ? url : url.slice(0, query);
   const prefix = PREFIXES.find((one) => path.startsWith(one));
   if (prefix === undefined) return false;
   const requestId = state.deps.newRequestId();
   const route = path.slice(prefix.length);
-  const kind = Object.hasOwn(KINDS, route) ? KINDS[route] : undefined;
+  const kind = KINDS.get(route);
   if (kind !== undefined && req.method === 'POST') {
     void begin(state, new Exchange(req, res, kind, requestId, state.deps.now()));
   } else {

@@ -10,8 +10,9 @@ export function sendJson(res: ServerResponse, status: number, value: unknown, he
 /** Writes the head of an answer; returns its body. */
 function headed(res: ServerResponse, status: number, value: unknown, headers: OutgoingHttpHeaders): string {
   const text = JSON.stringify(value);
-  const length = Buffer.byteLength(text);
-  res.writeHead(status, { ...headers, 'content-type': 'application/json', 'content-length': length });
+  headers['content-type'] = 'application/json';
+  headers['content-length'] = Buffer.byteLength(text);
+  res.writeHead(status, headers);
   return text;
 }
 

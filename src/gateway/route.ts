@@ -80,20 +80,19 @@ function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySe
 async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOptions, deliver: Deliver): Promise<void> {
   const { estimated, tenantId, body, monotonicMs } = options;
   const workUs = totalUs(estimated.work);
-  const controller = new AbortController();
-  const watchdog = new Watchdog(controller);
+  const watchdog = new Watchdog();
   replica.enter(estimated.sequences, workUs);
   exchange.replicaId = replica.replicaId;
   exchange.sentMs ??= monotonicMs();
-  exchange.onCut((error) => controller.abort(error));
+  exchange.onCut((error) => watchdog.abort(error));
   const request = { kind: exchange.kind, body, requestId: exchange.requestId, cacheSalt: tenantId };
   try {
     watchdog.arm(options.firstMsMax, `The engine did not answer within ${options.firstMsMax} ms.`);
-    const work = async () => deliver(await replica.engine.send(request, controller.signal), watchdog);
-    await untilAborted(controller.signal, work);
+    const work = async () => deliver(await replica.engine.send(request, watchdog), watchdog);
+    await untilAborted(watchdog, work);
   } catch (error) {
     // Frees the engine's slot whatever the reason.
-    controller.abort(error);
+    watchdog.abort(error);
     throw error;
   } finally {
     watchdog.stop();
@@ -103,10 +102,10 @@ async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOpt
 }
 
 /** Ends when the work ends or the signal aborts, whichever is first: an engine that hangs cannot hold the request. */
-function untilAborted(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+function untilAborted(signal: Watchdog, work: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    signal.addEventListener('abort', () => reject(signal.reason));
     // An engine may answer an abort with an error of its own; the reason says more.
     work().then(resolve, (error: unknown) => reject(signal.aborted ? signal.reason : error));
   });

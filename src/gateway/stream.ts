@@ -24,7 +24,7 @@ export async function streamReply(delivery: Delivery, reply: EngineReply, watchd
   try {
     while (!reader.done) {
       const part = await parts.next();
-      if (watchdog.signal.aborted) throw watchdog.signal.reason;
+      if (watchdog.aborted) throw watchdog.reason;
       if (part.done) break;
       await reader.read(splitter.push(part.value));
     }

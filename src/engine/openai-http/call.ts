@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici';
+import type { CancelSignal } from '../port.ts';
 
 /** Read ahead of whoever reads the answer, at most; beyond it the server has to wait (TCP's own back-pressure). */
 const AHEAD_BYTES_MAX = 256 * 1024;
@@ -21,7 +22,7 @@ export class Call implements Dispatcher.DispatchHandler, AsyncIterableIterator<U
   readonly head: Promise<this>;
   readonly #mapError: (error: unknown) => unknown;
   readonly #onOver: () => void;
-  readonly #signal: AbortSignal;
+  readonly #signal: CancelSignal;
   #onHead: Waiting<this> | null = null;
   #onPart: Waiting<IteratorResult<Uint8Array, undefined>> | null = null;
   #controller: Dispatcher.DispatchController | null = null;
@@ -30,7 +31,7 @@ export class Call implements Dispatcher.DispatchHandler, AsyncIterableIterator<U
   #over = false;
   #error: unknown = null;
 
-  constructor(signal: AbortSignal, mapError: (error: unknown) => unknown, onOver: () => void) {
+  constructor(signal: CancelSignal, mapError: (error: unknown) => unknown, onOver: () => void) {
     this.#signal = signal;
     this.#mapError = mapError;
     this.#onOver = onOver;
@@ -85,7 +86,7 @@ export class Call implements Dispatcher.DispatchHandler, AsyncIterableIterator<U
   }
 
   /** What has come in meanwhile, as one piece. */
-  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+  next(): Promise<IteratorResult<Uint8Array, undefined>> {
     const parts = this.#parts;
     if (parts.length > 0) {
       const value = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
@@ -93,10 +94,10 @@ export class Call implements Dispatcher.DispatchHandler, AsyncIterableIterator<U
       this.#parts = [];
       this.#bytes = 0;
       if (wasPaused) this.#controller?.resume();
-      return { done: false, value };
+      return Promise.resolve({ done: false, value });
     }
-    if (this.#error !== null) throw this.#error;
-    if (this.#over) return DONE;
+    if (this.#error !== null) return Promise.reject(this.#error);
+    if (this.#over) return Promise.resolve(DONE);
     return new Promise((resolve, reject) => {
       this.#onPart = { resolve, reject };
     });

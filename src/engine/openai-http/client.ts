@@ -1,5 +1,6 @@
 import { Pool } from 'undici';
 import { CubitError } from '../../core/errors.ts';
+import type { CancelSignal } from '../port.ts';
 import { Call, textOf } from './call.ts';
 import { transportError } from './errors.ts';
 
@@ -74,7 +75,13 @@ export class HttpClient {
    * Posts JSON and resolves when the head of the answer is in. The caller reads the body or returns from it; `onOver` is
    * called once when nothing more comes. Throws `invalid_request` for a body that no JSON can be made of.
    */
-  post(path: string, body: object, headers: readonly string[], signal: AbortSignal, onOver: () => void): Promise<Call> {
+  post(
+    path: string,
+    body: object,
+    headers: readonly string[],
+    signal: CancelSignal,
+    onOver: () => void,
+  ): Promise<Call> {
     const call = new Call(signal, (error) => transportError(error, signal), onOver);
     try {
       const sent = { path, headers: [...this.#headers, ...headers], body: jsonOf(body) };

@@ -1,4 +1,5 @@
 import type {
+  CancelSignal,
   Engine,
   EngineAddress,
   EngineDialect,
@@ -40,7 +41,7 @@ export class HttpEngine implements Engine {
     this.#dialect = options.dialect;
   }
 
-  async send(request: EngineRequest, signal: AbortSignal): Promise<EngineReply> {
+  async send(request: EngineRequest, signal: CancelSignal): Promise<EngineReply> {
     const path = this.#client.transport.apiPath + PATHS[request.kind];
     const body = upstreamBody(request, this.#model, this.#dialect);
     const headers = ['x-request-id', request.requestId];
