@@ -107,7 +107,7 @@ async function start(
 
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const recorder = receiptRecorder({ db: store.db, log });
+  const recorder = receiptRecorder({ db: store.db, folder: join(config.dataDir, 'journal'), log });
   teardown.push(() => recorder.close());
   const gateway = createGateway({
     connect: connectEngine,

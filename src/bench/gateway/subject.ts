@@ -24,7 +24,7 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
 const log = createLog({ level: 'info', file: join(folder, 'cubit.log') });
 const store = await openStore({ path: join(folder, 'cubit.db') });
-const recorder = receiptRecorder({ db: store.db, log });
+const recorder = receiptRecorder({ db: store.db, folder: join(folder, 'journal'), log });
 const registry = new Registry();
 collectDefaultMetrics({ register: registry });
 const gateway = createGateway({
