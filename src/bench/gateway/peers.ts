@@ -31,11 +31,13 @@ export function peerOf(
   const [program = ''] = file;
   const plain = { name, env: {}, headers: {} };
   const at = ['--host', '127.0.0.1', '--port', String(port)];
+  // Both routers would take the same port for their metrics.
+  const routed = [...at, '--worker-urls', upstream, '--policy', 'round_robin', '--prometheus-port', String(port + 1)];
   switch (name) {
     case 'vllm-router':
-      return { ...plain, command: [program, ...at, '--worker-urls', upstream, '--policy', 'round_robin'] };
+      return { ...plain, command: [program, ...routed] };
     case 'sglang-router':
-      return { ...plain, command: [program, 'launch', ...at, '--worker-urls', upstream, '--policy', 'round_robin'] };
+      return { ...plain, command: [program, 'launch', ...routed] };
     case 'portkey':
       return {
         ...plain,
