@@ -2,6 +2,7 @@ import { type CubitError, type ErrorCode, toCubitError } from '../core/errors.ts
 import { prefixBlocks, type RoutingRequest } from '../core/serving/routing.ts';
 import { totalUs } from '../core/serving/work.ts';
 import type { EngineReply, InferenceKind } from '../engine/port.ts';
+import { candidatesOf } from './candidates.ts';
 import type { Log } from './deps.ts';
 import type { Estimated } from './estimate.ts';
 import type { Exchange } from './exchange.ts';
@@ -70,8 +71,11 @@ function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySe
     blocks: ready.length > 1 ? prefixBlocks(prefixOf(kind, body, PREFIX_CHARS_MAX)) : [],
   };
   const { batchPerUnit } = served.snapshot;
+  served.turn += 1;
+  const near = candidatesOf(ready, request.blocks[0], served.turn);
   const picked =
-    served.router.pick(ready, request, { batchPerReplica: batchPerUnit, excluded }) ??
+    served.router.pick(near, request, { batchPerReplica: batchPerUnit, excluded }) ??
+    (near === ready ? null : served.router.pick(ready, request, { batchPerReplica: batchPerUnit, excluded })) ??
     // Admission let it in, so a place is due somewhere; the engine's own queue takes it.
     served.router.pick(ready, request, { batchPerReplica: Number.POSITIVE_INFINITY, excluded });
   return picked === null ? null : (served.replicas.get(picked) ?? null);

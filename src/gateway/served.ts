@@ -37,6 +37,8 @@ export class ServedModel {
   /** For `/metrics`. */
   readonly timings = newTimings();
   readyReplicas: readonly Replica[] = [];
+  /** Requests routed, so that replicas can take turns. */
+  turn = 0;
   /**
    * Extra request fields that pass: those that every ready replica's engine knows, since any may get the request. While
    * none is ready, those known last; before the first is, every engine's.
