@@ -54,15 +54,8 @@ export function account(delivery: Delivery, tokens: Exchange['tokens'], stated: 
   exchange.actual = workOfAll(served.snapshot.coefficients, tokens, estimated.sequences);
 }
 
-/** Writes and, when the client is slow, waits for it: the engine is read no faster than the client reads. */
-export async function write(delivery: Delivery, bytes: Uint8Array, watchdog: Watchdog): Promise<void> {
-  const { res } = delivery.exchange;
-  if (res.write(bytes)) return;
-  watchdog.armForClient(delivery.limits.clientStallMsMax);
-  await drained(res, watchdog);
-}
-
-function drained(res: ServerResponse, watchdog: Watchdog): Promise<void> {
+/** Waits until the client has read what was written. Throws what aborts the attempt. */
+export function drained(res: ServerResponse, watchdog: Watchdog): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = () => {
       res.off('drain', onDrain);

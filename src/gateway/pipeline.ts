@@ -68,7 +68,7 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
     const error = toCubitError(thrown);
     exchange.outcome = outcomeOf(exchange, error);
     exchange.cause = error.code;
-    sendError(exchange.res, error, { 'x-request-id': exchange.requestId });
+    sendError(exchange.res, error, { 'x-request-id': exchange.requestId }, exchange.stream);
     logError(state, exchange, error);
   } finally {
     accountEarlyEnd(exchange, estimated);

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { CubitError, ErrorCode } from '../core/errors.ts';
+import type { EventStream } from './event-stream.ts';
 import { frameOf } from './sse.ts';
 
 export function sendJson(res: ServerResponse, status: number, value: unknown, headers: OutgoingHttpHeaders = {}): void {
@@ -31,14 +32,19 @@ const CLOSES: ReadonlySet<ErrorCode> = new Set([
  * An error in OpenAI's shape, with `details` beside what OpenAI has; as the last event when a stream has begun. To a
  * client that is gone, or does not read, nothing is sent.
  */
-export function sendError(res: ServerResponse, error: CubitError, own: OutgoingHttpHeaders = {}): void {
+export function sendError(
+  res: ServerResponse,
+  error: CubitError,
+  own: OutgoingHttpHeaders = {},
+  stream: EventStream | null = null,
+): void {
   if (res.destroyed || res.writableEnded) return;
   if (error.code === 'client_closed') {
     res.destroy();
     return;
   }
-  if (res.headersSent) {
-    res.end(frameOf(errorBody(error)));
+  if (stream !== null) {
+    stream.end([frameOf(errorBody(error))]);
     return;
   }
   const retryAfterMs = error.details['retryAfterMs'];
