@@ -12,7 +12,7 @@ const RETRY_MS_MIN = 250;
 const RETRY_MS_MAX = 30_000;
 const REPORT_MS = 1000;
 /** Time between two batches over the time of one: requests come first. Not when the journal is half full. */
-const REST = 4;
+const REST = 9;
 
 export interface ReceiptRecorder {
   /** Never blocks, never throws. */
