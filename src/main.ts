@@ -6,7 +6,7 @@ import { loadCatalog } from './catalog/load.ts';
 import type { Catalog, Weights } from './catalog/schema.ts';
 import type { Config } from './config.ts';
 import { settleJob } from './control/billing/settle-job.ts';
-import { type ControlDeps, callVerb, newId } from './control/call.ts';
+import { type ControlDeps, callVerb, idsOf, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
 import { controlApp } from './control/http.ts';
 import { startJobs } from './control/jobs/runner.ts';
@@ -108,14 +108,14 @@ async function start(
 
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const recorder = receiptRecorder({ db: store.db, log });
+  const recorder = receiptRecorder({ db: store.db, folder: join(config.dataDir, 'journal'), log });
   teardown.push(() => recorder.close());
   const gateway = createGateway({
     connect: connectEngine,
     knownFields,
     now,
     monotonicMs: () => performance.now(),
-    newRequestId: () => newId('request'),
+    newRequestId: idsOf('request'),
     record: (receipt) => recorder.record(receipt),
     log,
     registry,

@@ -50,10 +50,18 @@ export type EngineAddress =
 /** Which server speaks: decides the extra request fields it knows and the names of its metrics. */
 export type EngineDialect = 'cubit' | 'vllm' | 'sglang' | 'llama-server' | 'generic';
 
+/** What `send` asks of an AbortSignal; the gateway's own (`gateway/watchdog.ts`) costs a fraction of one. */
+export interface CancelSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
 export interface Engine {
   readonly address: EngineAddress;
   /** Resolves when response headers are in. Throws CubitError `engine_*`, `context_length_exceeded`, `invalid_request`, `unsupported_feature`. Aborting the signal frees the engine's slot. */
-  send(request: EngineRequest, signal: AbortSignal): Promise<EngineReply>;
+  send(request: EngineRequest, signal: CancelSignal): Promise<EngineReply>;
   /** Exact prompt tokens of a request, chat template applied; null when the engine has no tokenizer to ask. */
   countTokens(request: EngineRequest, signal: AbortSignal): Promise<number | null>;
   health(signal: AbortSignal): Promise<EngineHealth>;

@@ -98,6 +98,8 @@ describe('waiting', () => {
 
   it('frees the place of a client that leaves the queue', async () => {
     await using harness = await busy(narrow({ maxWaitMs: 5_000 }));
+    // Long enough for the other to come, on a machine that is busy too.
+    harness.script = () => ({ firstMs: 1_000 });
     const running = harness.post(CHAT, BODY);
     await until(() => harness.engines.get('rep-1')?.running === 1);
     const leaver = new AbortController();

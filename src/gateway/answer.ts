@@ -10,7 +10,7 @@ import type { Watchdog } from './watchdog.ts';
 export async function answerReply(delivery: Delivery, reply: EngineReply, watchdog: Watchdog): Promise<void> {
   if (reply.stream) throw new CubitError('engine_failed', 'The engine answered with a stream that nobody asked for.');
   const { exchange, estimated, limits } = delivery;
-  const bytes = await collect(reply.bytes, limits.answerBytesMax, watchdog.signal);
+  const bytes = await collect(reply.bytes, limits.answerBytesMax, watchdog);
   const document = toDocument(bytes, exchange.kind === 'embedding' ? 'data' : 'choices');
   const stated = usageOf(document);
   exchange.cause = finishReasonOf(document) ?? 'complete';
@@ -18,19 +18,22 @@ export async function answerReply(delivery: Delivery, reply: EngineReply, watchd
   account(delivery, stated ?? estimated.tokens, stated !== null);
   const usage = isFields(document['usage']) ? document['usage'] : usageFrom(exchange.tokens);
   const headers = { ...receiptHeaders(exchange, estimated), 'x-cubit-work-actual-us': totalUs(exchange.actual) };
-  sendJson(exchange.res, 200, { ...document, usage: { ...usage, cubit: receiptOf(delivery) } }, headers);
+  document['usage'] = { ...usage, cubit: receiptOf(delivery) };
+  sendJson(exchange.res, 200, document, headers);
 }
 
-async function collect(parts: AsyncIterable<Uint8Array>, bytesMax: number, signal: AbortSignal): Promise<Buffer> {
+async function collect(parts: AsyncIterable<Uint8Array>, bytesMax: number, watchdog: Watchdog): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of parts) {
-    if (signal.aborted) throw signal.reason;
+    if (watchdog.aborted) throw watchdog.reason;
     size += chunk.length;
     if (size > bytesMax) throw new CubitError('engine_failed', 'The engine sent an answer that is too large.');
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks, size);
+  return chunks.length === 1
+    ? Buffer.from((chunks[0] as Uint8Array).buffer, chunks[0]?.byteOffset, size)
+    : Buffer.concat(chunks, size);
 }
 
 function toDocument(bytes: Buffer, list: 'choices' | 'data'): Record<string, unknown> {

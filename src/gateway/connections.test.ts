@@ -34,6 +34,20 @@ function expectSettled(harness: Harness): void {
 }
 
 describe('connections', () => {
+  it('gets a stream in whole HTTP chunks, or to HTTP/1.0 as it is, ended by the connection', async () => {
+    await using harness = await new Harness().start();
+    const body = JSON.stringify(STREAM);
+    const ended = (text: string) => text.includes('[DONE]\n\n\r\n0\r\n\r\n') || text.endsWith('[DONE]\n\n');
+    const [head = '', chunks = ''] = (await exchanged(harness, headOf(body.length) + body, ended)).split('\r\n\r\n');
+    expect(head).toContain('Transfer-Encoding: chunked');
+    expect(Number.parseInt(chunks, 16)).toBeGreaterThan(100);
+    const old = headOf(body.length).replace('HTTP/1.1', 'HTTP/1.0');
+    const [oldHead = '', frames = ''] = (await exchanged(harness, old + body, ended)).split('\r\n\r\n');
+    expect(oldHead.toLowerCase()).toContain('connection: close');
+    expect(frames.startsWith('data: {')).toBe(true);
+    expect(frames).not.toContain('\r\n');
+  });
+
   it('one goes on after a refusal whose body was not read', async () => {
     await using harness = await new Harness().start();
     const body = JSON.stringify(BODY);

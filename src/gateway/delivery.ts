@@ -1,5 +1,4 @@
-import { once } from 'node:events';
-import type { OutgoingHttpHeaders } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { totalUs } from '../core/serving/work.ts';
 import { type Estimated, workOfAll } from './estimate.ts';
 import type { Exchange } from './exchange.ts';
@@ -21,6 +20,7 @@ export interface Delivery {
 /** The receipt's short form in response headers. */
 export function receiptHeaders(exchange: Exchange, estimated: Estimated): OutgoingHttpHeaders {
   return {
+    'x-request-id': exchange.requestId,
     'x-cubit-work-estimated-us': totalUs(estimated.work),
     'x-cubit-wait-ms': Math.round(exchange.waitMs),
     'x-cubit-served-model': exchange.served?.snapshot.servedModelId,
@@ -54,10 +54,18 @@ export function account(delivery: Delivery, tokens: Exchange['tokens'], stated: 
   exchange.actual = workOfAll(served.snapshot.coefficients, tokens, estimated.sequences);
 }
 
-/** Writes and, when the client is slow, waits for it: the engine is read no faster than the client reads. */
-export async function write(delivery: Delivery, bytes: Uint8Array, watchdog: Watchdog): Promise<void> {
-  const { res } = delivery.exchange;
-  if (res.write(bytes)) return;
-  watchdog.armForClient(delivery.limits.clientStallMsMax);
-  await once(res, 'drain', { signal: watchdog.signal });
+/** Waits until the client has read what was written. Throws what aborts the attempt. */
+export function drained(res: ServerResponse, watchdog: Watchdog): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      res.off('drain', onDrain);
+      reject(watchdog.reason);
+    };
+    const onDrain = () => {
+      watchdog.removeEventListener('abort', onAbort);
+      resolve();
+    };
+    res.once('drain', onDrain);
+    watchdog.addEventListener('abort', onAbort);
+  });
 }

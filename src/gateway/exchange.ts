@@ -4,6 +4,7 @@ import type { Estimate, Reservation } from '../core/serving/admission.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
 import { NO_WORK, type TokenCounts, type Work } from '../core/serving/work.ts';
 import type { InferenceKind } from '../engine/port.ts';
+import type { EventStream } from './event-stream.ts';
 import type { ServedModel } from './served.ts';
 import type { EndpointSnapshot, KeySnapshot } from './snapshot.ts';
 
@@ -36,6 +37,10 @@ export class Exchange {
   /** The engine itself stated `tokens`; otherwise they are the estimate and what was counted. */
   tokensStated = false;
   actual: Work = NO_WORK;
+  /** Output tokens that a stream has brought so far; `tokens` follows at its end. */
+  streamedTokens = 0;
+  /** Once its head is written. */
+  stream: EventStream | null = null;
   // how it ended
   outcome: Outcome = 'failed';
   cause = 'internal';

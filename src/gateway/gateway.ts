@@ -47,11 +47,11 @@ export interface Gateway {
 
 /** OpenAI's prefix, and Ark's. */
 const PREFIXES = ['/v1/', '/api/v3/'];
-const KINDS: Readonly<Record<string, InferenceKind>> = {
-  'chat/completions': 'chat',
-  completions: 'completion',
-  embeddings: 'embedding',
-};
+const KINDS: ReadonlyMap<string, InferenceKind> = new Map([
+  ['chat/completions', 'chat'],
+  ['completions', 'completion'],
+  ['embeddings', 'embedding'],
+]);
 
 export function createGateway(deps: GatewayDeps): Gateway {
   const state = new State(deps);
@@ -70,16 +70,18 @@ export function createGateway(deps: GatewayDeps): Gateway {
 }
 
 function handle(state: State, req: IncomingMessage, res: ServerResponse): boolean {
-  const [path = ''] = (req.url ?? '').split('?', 1);
+  const { url = '' } = req;
+  const query = url.indexOf('?');
+  const path = query === -1 ? url : url.slice(0, query);
   const prefix = PREFIXES.find((one) => path.startsWith(one));
   if (prefix === undefined) return false;
   const requestId = state.deps.newRequestId();
-  res.setHeader('x-request-id', requestId);
   const route = path.slice(prefix.length);
-  const kind = Object.hasOwn(KINDS, route) ? KINDS[route] : undefined;
+  const kind = KINDS.get(route);
   if (kind !== undefined && req.method === 'POST') {
     void begin(state, new Exchange(req, res, kind, requestId, state.deps.now()));
   } else {
+    res.setHeader('x-request-id', requestId);
     read(state, route, kind !== undefined, req, res);
   }
   return true;
@@ -92,8 +94,8 @@ async function begin(state: State, exchange: Exchange): Promise<void> {
     exchange.cut(new CubitError('client_closed', 'The client closed the connection.'));
   });
   // Without a listener a broken connection would end the process; 'close' follows and says it.
-  exchange.res.on('error', () => {});
-  exchange.req.on('error', () => {});
+  exchange.res.on('error', ignore);
+  exchange.req.on('error', ignore);
   try {
     await serve(state, exchange);
   } finally {
@@ -101,6 +103,8 @@ async function begin(state: State, exchange: Exchange): Promise<void> {
     state.bodyBytes -= exchange.bodyBytes;
   }
 }
+
+const ignore = () => {};
 
 /** GET models, and what is no route. */
 function read(state: State, route: string, isInference: boolean, req: IncomingMessage, res: ServerResponse): void {
@@ -114,7 +118,7 @@ function read(state: State, route: string, isInference: boolean, req: IncomingMe
       res.setHeader('allow', allowed);
       throw new CubitError('method_not_allowed', `Use ${allowed} for this.`);
     }
-    const key = authenticate(state.snapshot, req);
+    const key = authenticate(state.keys, req);
     const name = route.slice('models/'.length);
     sendJson(res, 200, name === '' ? listModels(state.snapshot, key) : findModel(state.snapshot, key, name));
   } catch (error) {

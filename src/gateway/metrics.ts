@@ -1,19 +1,17 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { OUTCOMES } from '../core/serving/outcome.ts';
+import { Counter, Gauge, type Metric, type Registry } from 'prom-client';
+import type { Outcome } from '../core/serving/outcome.ts';
 import type { Exchange } from './exchange.ts';
 import type { ServedModel } from './served.ts';
+import { type Timings, timingMetric } from './timings.ts';
 
 /** What `/metrics` shows of the gateway. Totals and levels are read when they are asked for, not on the token path. */
 export interface Metrics {
   ended(exchange: Exchange): void;
-  /** A served model is gone, with its endpoint or not: its series go too, or they would grow without end. */
-  forget(servedModelId: string, endpoint: string, endpointGone: boolean): void;
+  /** An endpoint is gone: its series go too, or they would grow without end. */
+  forget(endpointId: string): void;
 }
 
 const SERVED = ['endpoint', 'served_model'] as const;
-const TTFT_BUCKETS_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
-const TPOT_BUCKETS_S = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
-const WAIT_BUCKETS_S = [0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
 /** `endpointOf` names the endpoint of a served model. */
 export function createMetrics(
@@ -23,17 +21,28 @@ export function createMetrics(
   monotonicMs: () => number,
 ): Metrics {
   const registers = [registry];
-  const requests = new Counter({
+  const requests = new Map<string, Map<Outcome, number>>();
+  new Counter({
     name: 'cubit_requests_total',
     help: 'Requests ended, by outcome.',
     labelNames: ['endpoint', 'outcome'],
     registers,
+    collect() {
+      this.reset();
+      for (const [endpoint, counts] of requests) {
+        for (const [outcome, count] of counts) this.inc({ endpoint, outcome }, count);
+      }
+    },
   });
-  const histogram = (name: string, help: string, buckets: number[]) =>
-    new Histogram({ name, help, labelNames: SERVED, buckets, registers });
-  const ttft = histogram('cubit_ttft_seconds', 'Sent to the engine until the first token, streams.', TTFT_BUCKETS_S);
-  const tpot = histogram('cubit_tpot_seconds', 'Per output token after the first, streams.', TPOT_BUCKETS_S);
-  const wait = histogram('cubit_wait_seconds', 'Waited in line before it was let in.', WAIT_BUCKETS_S);
+  const times = (name: string, help: string, timings: (model: ServedModel) => Timings) => {
+    const metric = timingMetric(name, help, () =>
+      [...served].flatMap(([id, model]) => timings(model).values(name, { endpoint: endpointOf(id), served_model: id })),
+    );
+    registry.registerMetric(metric as unknown as Metric);
+  };
+  times('cubit_ttft_seconds', 'Sent to the engine until the first token, streams.', ({ timings }) => timings.ttft);
+  times('cubit_tpot_seconds', 'Per output token after the first, streams.', ({ timings }) => timings.tpot);
+  times('cubit_wait_seconds', 'Waited in line before it was let in.', ({ timings }) => timings.wait);
 
   const read = (name: string, help: string, value: (model: ServedModel) => number, counter = false) => {
     const Kind = counter ? Counter : Gauge;
@@ -65,24 +74,17 @@ export function createMetrics(
   read('cubit_queue_work_us', 'Work waiting in line.', (m) => m.queue.workUs);
 
   return {
-    ended(exchange) {
+    ended({ served: model, endpoint, outcome, reservation, waitMs, ttftMs, tpotMs }) {
       // `none` too for what ends after its served model has gone.
-      const endpoint =
-        exchange.served === null
-          ? (exchange.endpoint?.endpointId ?? 'none')
-          : endpointOf(exchange.served.snapshot.servedModelId);
-      requests.inc({ endpoint, outcome: exchange.outcome });
-      if (exchange.served === null || exchange.reservation === null) return;
-      if (endpoint === 'none') return;
-      const labels = { endpoint, served_model: exchange.served.snapshot.servedModelId };
-      wait.observe(labels, exchange.waitMs / 1_000);
-      const { ttftMs, tpotMs } = exchange;
-      if (ttftMs !== null) ttft.observe(labels, ttftMs / 1_000);
-      if (tpotMs !== null) tpot.observe(labels, tpotMs / 1_000);
+      const name = model === null ? (endpoint?.endpointId ?? 'none') : endpointOf(model.snapshot.servedModelId);
+      const counts = requests.get(name) ?? new Map<Outcome, number>();
+      if (counts.size === 0) requests.set(name, counts);
+      counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+      if (model === null || reservation === null) return;
+      model.timings.wait.observe(waitMs);
+      if (ttftMs !== null) model.timings.ttft.observe(ttftMs);
+      if (tpotMs !== null) model.timings.tpot.observe(tpotMs);
     },
-    forget(servedModelId, endpoint, endpointGone) {
-      for (const one of [ttft, tpot, wait]) one.remove({ endpoint, served_model: servedModelId });
-      if (endpointGone) for (const outcome of OUTCOMES) requests.remove({ endpoint, outcome });
-    },
+    forget: (endpoint) => void requests.delete(endpoint),
   };
 }

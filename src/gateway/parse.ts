@@ -43,24 +43,29 @@ function readBody(state: State, exchange: Exchange): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (Number(req.headers['content-length'] ?? 0) > limits.bodyBytesMax) return reject(tooLarge(limits));
     const chunks: Buffer[] = [];
-    const stop = (error: CubitError | null) => {
+    const fail = (error: CubitError) => {
+      over();
+      req.off('data', onData).off('end', onEnd);
+      reject(error);
+    };
+    const over = () => {
       clearTimeout(timer);
       exchange.onCut(null);
-      req.off('data', onData).off('end', onEnd);
-      if (error === null) resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
-      else reject(error);
     };
     const onData = (chunk: Buffer) => {
       exchange.bodyBytes += chunk.length;
       state.bodyBytes += chunk.length;
-      if (exchange.bodyBytes > limits.bodyBytesMax) stop(tooLarge(limits));
-      else if (state.bodyBytes > limits.bodiesBytesMax) stop(tooMany(limits));
+      if (exchange.bodyBytes > limits.bodyBytesMax) fail(tooLarge(limits));
+      else if (state.bodyBytes > limits.bodiesBytesMax) fail(tooMany(limits));
       else chunks.push(chunk);
     };
-    const onEnd = () => stop(null);
-    const timer = setTimeout(() => stop(tooSlow(limits)), limits.bodyMsMax);
+    const onEnd = () => {
+      over();
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+    };
+    const timer = setTimeout(() => fail(tooSlow(limits)), limits.bodyMsMax);
     req.on('data', onData).on('end', onEnd);
-    exchange.onCut(stop);
+    exchange.onCut(fail);
   });
 }
 

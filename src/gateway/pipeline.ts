@@ -1,4 +1,5 @@
 import { toCubitError } from '../core/errors.ts';
+import type { Outcome } from '../core/serving/outcome.ts';
 import { admit, fitBehindQueue, mayWait } from './admit.ts';
 import { answerReply } from './answer.ts';
 import { authenticate } from './authenticate.ts';
@@ -25,7 +26,7 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
   let estimated: Estimated | null = null;
   try {
     refuseWhenDraining(state);
-    const key = authenticate(state.snapshot, exchange.req);
+    const key = authenticate(state.keys, exchange.req);
     exchange.key = key;
 
     const request = await parse(state, exchange);
@@ -49,7 +50,8 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
     if (request.dryRun) {
       const fit = fitBehindQueue(admission);
       const would = fit.fits ? 'admit' : mayWait(admission, fit) ? 'wait' : 'reject';
-      sendJson(exchange.res, 200, { object: 'cubit.dry_run', would, ...explain(admission, fit) });
+      const answer = { object: 'cubit.dry_run', would, ...explain(admission, fit) };
+      sendJson(exchange.res, 200, answer, { 'x-request-id': exchange.requestId });
       exchange.outcome = 'dry_run';
       exchange.cause = would;
       return;
@@ -67,7 +69,7 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
     const error = toCubitError(thrown);
     exchange.outcome = outcomeOf(exchange, error);
     exchange.cause = error.code;
-    sendError(exchange.res, error);
+    sendError(exchange.res, error, { 'x-request-id': exchange.requestId }, exchange.stream);
     logError(state, exchange, error);
   } finally {
     accountEarlyEnd(exchange, estimated);
@@ -91,9 +93,13 @@ function settle(state: State, exchange: Exchange, estimated: Estimated | null): 
   } catch (err) {
     deps.log.error({ requestId: exchange.requestId, err }, 'a receipt could not be recorded');
   }
+  // What went well is in its receipt; a line for each would cost as much as all the rest.
+  if (!LOGGED.has(receipt.outcome)) return;
   const { requestId, endpointId, replicaId, outcome, cause, waitMs, ttftMs } = receipt;
   deps.log.info({ requestId, endpointId, replicaId, outcome, cause, waitMs, ttftMs }, 'request');
 }
+
+const LOGGED: ReadonlySet<Outcome> = new Set(['failed', 'interrupted', 'expired']);
 
 function logError(state: State, exchange: Exchange, error: ReturnType<typeof toCubitError>): void {
   if (error.status < 500 || error.cause === undefined) return;

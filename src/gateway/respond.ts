@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { CubitError, ErrorCode } from '../core/errors.ts';
+import type { EventStream } from './event-stream.ts';
 import { frameOf } from './sse.ts';
 
 export function sendJson(res: ServerResponse, status: number, value: unknown, headers: OutgoingHttpHeaders = {}): void {
@@ -10,8 +11,9 @@ export function sendJson(res: ServerResponse, status: number, value: unknown, he
 /** Writes the head of an answer; returns its body. */
 function headed(res: ServerResponse, status: number, value: unknown, headers: OutgoingHttpHeaders): string {
   const text = JSON.stringify(value);
-  const length = Buffer.byteLength(text);
-  res.writeHead(status, { ...headers, 'content-type': 'application/json', 'content-length': length });
+  headers['content-type'] = 'application/json';
+  headers['content-length'] = Buffer.byteLength(text);
+  res.writeHead(status, headers);
   return text;
 }
 
@@ -30,18 +32,23 @@ const CLOSES: ReadonlySet<ErrorCode> = new Set([
  * An error in OpenAI's shape, with `details` beside what OpenAI has; as the last event when a stream has begun. To a
  * client that is gone, or does not read, nothing is sent.
  */
-export function sendError(res: ServerResponse, error: CubitError): void {
+export function sendError(
+  res: ServerResponse,
+  error: CubitError,
+  own: OutgoingHttpHeaders = {},
+  stream: EventStream | null = null,
+): void {
   if (res.destroyed || res.writableEnded) return;
   if (error.code === 'client_closed') {
     res.destroy();
     return;
   }
-  if (res.headersSent) {
-    res.end(frameOf(errorBody(error)));
+  if (stream !== null) {
+    stream.end([frameOf(errorBody(error))]);
     return;
   }
   const retryAfterMs = error.details['retryAfterMs'];
-  const headers: OutgoingHttpHeaders = {};
+  const headers: OutgoingHttpHeaders = { ...own };
   if (typeof retryAfterMs === 'number') {
     headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1_000)));
     headers['retry-after-ms'] = String(Math.ceil(retryAfterMs));

@@ -1,6 +1,7 @@
 import { type CubitError, type ErrorCode, toCubitError } from '../core/errors.ts';
 import { prefixBlocks, type RoutingRequest } from '../core/serving/routing.ts';
 import type { EngineReply, InferenceKind } from '../engine/port.ts';
+import { candidatesOf } from './candidates.ts';
 import type { Log } from './deps.ts';
 import type { Estimated } from './estimate.ts';
 import type { Exchange } from './exchange.ts';
@@ -70,8 +71,11 @@ function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySe
     blocks: ready.length > 1 ? prefixBlocks(prefixOf(kind, body, PREFIX_CHARS_MAX)) : [],
   };
   const { batchPerUnit } = served.snapshot;
+  served.turn += 1;
+  const near = candidatesOf(ready, request.blocks[0], served.turn);
   const picked =
-    served.router.pick(ready, request, { batchPerReplica: batchPerUnit, excluded }) ??
+    served.router.pick(near, request, { batchPerReplica: batchPerUnit, excluded }) ??
+    (near === ready ? null : served.router.pick(ready, request, { batchPerReplica: batchPerUnit, excluded })) ??
     // Admission let it in, so a place is due somewhere; the engine's own queue takes it.
     served.router.pick(ready, request, { batchPerReplica: Number.POSITIVE_INFINITY, excluded });
   return picked === null ? null : (served.replicas.get(picked.replicaId) ?? null);
@@ -79,8 +83,7 @@ function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySe
 
 async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOptions, deliver: Deliver): Promise<void> {
   const { estimated, tenantId, body, monotonicMs } = options;
-  const controller = new AbortController();
-  const watchdog = new Watchdog(controller);
+  const watchdog = new Watchdog();
   const { sequences, work } = estimated;
   let prefilled = false;
   replica.enter(sequences, work);
@@ -90,15 +93,15 @@ async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOpt
   };
   exchange.replicaId = replica.replicaId;
   exchange.sentMs ??= monotonicMs();
-  exchange.onCut((error) => controller.abort(error));
+  exchange.onCut((error) => watchdog.abort(error));
   const request = { kind: exchange.kind, body, requestId: exchange.requestId, cacheSalt: tenantId };
   try {
     watchdog.arm(options.firstMsMax, `The engine did not answer within ${options.firstMsMax} ms.`);
-    const serve = async () => deliver(await replica.engine.send(request, controller.signal), watchdog);
-    await untilAborted(controller.signal, serve);
+    const serve = async () => deliver(await replica.engine.send(request, watchdog), watchdog);
+    await untilAborted(watchdog, serve);
   } catch (error) {
     // Frees the engine's slot whatever the reason.
-    controller.abort(error);
+    watchdog.abort(error);
     throw error;
   } finally {
     watchdog.stop();
@@ -109,10 +112,10 @@ async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOpt
 }
 
 /** Ends when the work ends or the signal aborts, whichever is first: an engine that hangs cannot hold the request. */
-function untilAborted(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+function untilAborted(signal: Watchdog, work: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    signal.addEventListener('abort', () => reject(signal.reason));
     // An engine may answer an abort with an error of its own; the reason says more.
     work().then(resolve, (error: unknown) => reject(signal.aborted ? signal.reason : error));
   });

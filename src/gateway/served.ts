@@ -9,6 +9,7 @@ import { DIALECTS } from './params.ts';
 import { Replica } from './replica.ts';
 import { noSignals } from './signals.ts';
 import type { ServedModelSnapshot } from './snapshot.ts';
+import { newTimings } from './timings.ts';
 
 /** One request that waits for its place. Exactly one of `admit` and `expire` is called, unless it is removed before. */
 export interface Waiter extends Waiting {
@@ -35,7 +36,11 @@ export class ServedModel {
   readonly prompts: PromptLengths;
   readonly signals = noSignals();
   readonly replicas = new Map<string, Replica>();
+  /** For `/metrics`. */
+  readonly timings = newTimings();
   readyReplicas: readonly Replica[] = [];
+  /** Requests routed, so that replicas can take turns. */
+  turn = 0;
   /**
    * Extra request fields that pass: those that every ready replica's engine knows, since any may get the request. While
    * none is ready, those known last; before the first is, every engine's.

@@ -51,12 +51,13 @@ export function outcomeOf(exchange: Exchange, error: CubitError): Outcome {
 
 /**
  * What a request that ended early took. Failures cost nothing; a client that leaves after its request was sent pays for
- * the prefill that ran, and any request for the tokens that were delivered (those are accounted already).
+ * the prefill that ran, and any stream for the tokens that it had brought.
  */
 export function accountEarlyEnd(exchange: Exchange, estimated: Estimated | null): void {
   if (exchange.actual !== NO_WORK || estimated === null || exchange.served === null) return;
-  if (exchange.outcome !== 'cancelled' || exchange.sentMs === null) return;
-  exchange.tokens = { ...estimated.tokens, outputTokens: 0 };
+  const hasLeft = exchange.outcome === 'cancelled' && exchange.sentMs !== null;
+  if (exchange.stream === null && !hasLeft) return;
+  exchange.tokens = { ...estimated.tokens, outputTokens: exchange.streamedTokens };
   exchange.actual = workOfAll(exchange.served.snapshot.coefficients, exchange.tokens, estimated.sequences);
 }
 

@@ -9,6 +9,10 @@ const CR = 13;
 const SPACE = 32;
 const COLON = 58;
 const EMPTY = Buffer.alloc(0);
+// A search for bytes is faster than one for a string, which has to be encoded every time.
+const DATA = Buffer.from('data:');
+const CHOICES = Buffer.from('"choices"');
+const FINISH_REASON = Buffer.from('"finish_reason"');
 
 /** Cuts a stream into frames, each with its blank line; what is incomplete waits for the next chunk, up to `bytesMax`. */
 export class FrameSplitter {
@@ -21,7 +25,13 @@ export class FrameSplitter {
 
   /** Frames that are whole now; they share memory with the chunk. Throws `engine_failed` on a frame beyond the limit. */
   push(chunk: Uint8Array): Buffer[] {
-    const fresh = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const fresh = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    // Most chunks are just one frame.
+    const isOne = this.#rest.length === 0 && fresh.length > 2 && fresh[fresh.length - 1] === LF;
+    return isOne && fresh.indexOf(LF) === fresh.length - 2 ? [fresh] : this.#cut(fresh);
+  }
+
+  #cut(fresh: Buffer): Buffer[] {
     const bytes = this.#rest.length === 0 ? fresh : Buffer.concat([this.#rest, fresh]);
     const frames: Buffer[] = [];
     let start = 0;
@@ -59,7 +69,7 @@ export function kindOf(frame: Buffer): FrameKind {
   const data = dataStart(frame);
   if (data === -1) return 'comment';
   if (frame[data] === 0x5b && frame.indexOf('[DONE]', data) === data) return 'done';
-  const choices = valueAfter(frame, '"choices"');
+  const choices = valueAfter(frame, CHOICES);
   if (choices === -1) return 'other';
   if (frame[choices] === 0x5b /* [ */ && frame[skipSpace(frame, choices + 1)] === 0x5d /* ] */) return 'usage';
   return finishes(frame) ? 'finish' : 'content';
@@ -85,7 +95,10 @@ export const DONE_FRAME = Buffer.from('data: [DONE]\n\n');
 
 /** Where the first `data:` line's value begins; -1 without one. */
 function dataStart(frame: Buffer): number {
-  for (let at = frame.indexOf('data:'); at !== -1; at = frame.indexOf('data:', at + 1)) {
+  if (frame.length > 5 && frame[0] === 0x64 /* d */ && frame[4] === COLON) {
+    if (frame[1] === 0x61 && frame[2] === 0x74 && frame[3] === 0x61) return skipSpace(frame, 5);
+  }
+  for (let at = frame.indexOf(DATA); at !== -1; at = frame.indexOf(DATA, at + 1)) {
     if (at === 0 || frame[at - 1] === LF) return skipSpace(frame, at + 5);
   }
   return -1;
@@ -93,15 +106,15 @@ function dataStart(frame: Buffer): number {
 
 /** A choice whose `finish_reason` is neither null nor empty; a batched request has several choices. */
 function finishes(frame: Buffer): boolean {
-  const field = '"finish_reason"';
-  for (let at = frame.indexOf(field); at !== -1; at = frame.indexOf(field, at + field.length)) {
-    const value = valueAt(frame, at + field.length);
+  const { length } = FINISH_REASON;
+  for (let at = frame.indexOf(FINISH_REASON); at !== -1; at = frame.indexOf(FINISH_REASON, at + length)) {
+    const value = valueAt(frame, at + length);
     if (value !== -1 && frame[value] === 0x22 /* " */ && frame[value + 1] !== 0x22) return true;
   }
   return false;
 }
 
-function valueAfter(frame: Buffer, field: string): number {
+function valueAfter(frame: Buffer, field: Buffer): number {
   const at = frame.indexOf(field);
   return at === -1 ? -1 : valueAt(frame, at + field.length);
 }

@@ -1,5 +1,6 @@
 import { CubitError } from '../core/errors.ts';
 import { OutputLengths } from '../core/serving/output-lengths.ts';
+import { KeyRing } from './authenticate.ts';
 import type { GatewayDeps } from './deps.ts';
 import type { Exchange } from './exchange.ts';
 import type { GatewayLimits } from './limits.ts';
@@ -17,6 +18,7 @@ export class State {
   readonly lengths = new OutputLengths();
   readonly traffic = new TrafficSplit();
   readonly served = new Map<string, ServedModel>();
+  readonly keys = new KeyRing();
   /** On their way now. */
   readonly exchanges = new Set<Exchange>();
   /** What their bodies hold. */
@@ -36,6 +38,7 @@ export class State {
   apply(snapshot: GatewaySnapshot): void {
     if (snapshot.version < this.snapshot.version) return;
     this.snapshot = snapshot;
+    this.keys.replace(snapshot.keys);
     const endpoints = new Map<string, EndpointSnapshot>();
     for (const endpoint of snapshot.endpoints.values()) endpoints.set(endpoint.endpointId, endpoint);
     const before = new Map(this.#endpointOf);
@@ -53,7 +56,7 @@ export class State {
       model.retire();
       this.served.delete(id);
       const endpointId = before.get(id) as string;
-      this.metrics.forget(id, endpointId, !endpoints.has(endpointId));
+      if (!endpoints.has(endpointId)) this.metrics.forget(endpointId);
     }
     this.traffic.keep(new Set(endpoints.keys()));
   }

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CubitError } from '../core/errors.ts';
 import type { EngineReply } from '../engine/port.ts';
-import { account, type Delivery, receiptHeaders, receiptOf, write } from './delivery.ts';
+import { account, type Delivery, drained, receiptHeaders, receiptOf } from './delivery.ts';
 import { workOfAll } from './estimate.ts';
+import { EventStream } from './event-stream.ts';
 import { DONE_FRAME, FrameSplitter, frameOf, jsonOf, kindOf } from './sse.ts';
 import { finishReasonOf, hasContent, isFields, usageFrom, usageOf } from './usage.ts';
 import type { Watchdog } from './watchdog.ts';
@@ -24,13 +25,17 @@ export async function streamReply(delivery: Delivery, reply: EngineReply, watchd
   try {
     while (!reader.done) {
       const part = await parts.next();
-      if (watchdog.signal.aborted) throw watchdog.signal.reason;
+      if (watchdog.aborted) throw watchdog.reason;
       if (part.done) break;
-      await reader.read(splitter.push(part.value));
+      if (reader.read(splitter.push(part.value))) continue;
+      // The engine is read no faster than the client reads.
+      watchdog.armForClient(delivery.limits.clientStallMsMax);
+      await drained(delivery.exchange.res, watchdog);
+      watchdog.arm(delivery.limits.chunkMsMax, SILENT);
     }
     const rest = reader.done ? null : splitter.end();
-    if (rest !== null) await reader.read([rest]);
-    await reader.end();
+    if (rest !== null) reader.read([rest]);
+    reader.end();
   } finally {
     void release(parts, reader.done);
   }
@@ -57,6 +62,7 @@ class StreamReader {
   #out: Buffer[] = [];
   #openingBytes = 0;
   #started = false;
+  #keepsUp = true;
   #outputTokens = 0;
   #reservedTokens: number;
   /** The chunk with the finish reason: held until the end, where it carries the receipt. */
@@ -72,8 +78,10 @@ class StreamReader {
     this.#reservedTokens = delivery.estimated.tokens.outputTokens;
   }
 
-  async read(frames: readonly Buffer[]): Promise<void> {
+  /** False when the client does not keep up. */
+  read(frames: readonly Buffer[]): boolean {
     const tokensBefore = this.#outputTokens;
+    this.#keepsUp = true;
     try {
       for (const frame of frames) {
         if (this.done) break;
@@ -83,28 +91,27 @@ class StreamReader {
       const { exchange, monotonicMs } = this.#delivery;
       if (this.#outputTokens > tokensBefore) exchange.lastTokenMs = monotonicMs();
       // What came before a failure is still delivered.
-      if (this.#started) {
-        this.#count();
-        if (this.#out.length > 0) await this.#flush();
-        this.#watchdog.arm(this.#delivery.limits.chunkMsMax, SILENT);
-      }
+      if (this.#started) this.#flush();
     }
+    return this.#keepsUp;
   }
 
   /** The engine's stream is over. */
-  async end(): Promise<void> {
+  end(): void {
     if (!this.#started) {
       throw new CubitError('engine_failed', 'The engine answered with a stream that has no content.');
     }
     if (!this.done && !this.#finished) {
       throw new CubitError('engine_failed', 'The engine stopped in the middle of its answer.');
     }
-    this.#count();
-    if (this.#delivery.includeUsage) this.#releaseHeld();
+    const { exchange, estimated, includeUsage } = this.#delivery;
+    const stated = this.#usage === null ? null : usageOf(this.#usage);
+    const counted = { ...estimated.tokens, outputTokens: this.#outputTokens };
+    account(this.#delivery, stated ?? counted, stated !== null);
+    if (includeUsage) this.#releaseHeld();
     this.#out.push(frameOf(this.#lastChunk()), DONE_FRAME);
     this.#watchdog.stop();
-    await this.#flush();
-    this.#delivery.exchange.res.end();
+    exchange.stream?.end(this.#out);
   }
 
   /** The chunk with the receipt; see `receiptOf`. */
@@ -175,11 +182,7 @@ class StreamReader {
     this.#outputTokens = tokens;
     const { exchange, estimated, monotonicMs } = this.#delivery;
     if (tokens > 0) exchange.sawFirstToken(monotonicMs());
-    exchange.res.writeHead(200, {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-cache',
-      ...receiptHeaders(exchange, estimated),
-    });
+    exchange.stream = new EventStream(exchange.res, receiptHeaders(exchange, estimated));
   }
 
   /** Another choice of a batched request goes on after one has finished. */
@@ -189,13 +192,10 @@ class StreamReader {
     this.#held = null;
   }
 
-  /** Keeps the account current, so that whatever ends the stream, what was delivered is known; grows the reservation. */
-  #count(): void {
+  /** The answer has outgrown its reservation: more is reserved. */
+  #extend(): void {
     const { exchange, served, estimated, keyId } = this.#delivery;
-    const stated = this.#usage === null ? null : usageOf(this.#usage);
-    const counted = { ...estimated.tokens, outputTokens: this.#outputTokens };
-    account(this.#delivery, stated ?? counted, stated !== null);
-    if (this.#outputTokens <= this.#reservedTokens || exchange.reservation === null) return;
+    if (exchange.reservation === null) return;
     // By half of what it was: few extensions however long the answer gets.
     const tokensMax = Math.max(estimated.outputTokensMax, this.#outputTokens);
     const grown = Math.min(tokensMax, Math.ceil(this.#outputTokens * 1.5));
@@ -216,10 +216,15 @@ class StreamReader {
     return isFields(usage) ? usage : usageFrom(this.#delivery.exchange.tokens);
   }
 
-  async #flush(): Promise<void> {
-    const bytes = this.#out.length === 1 ? (this.#out[0] as Buffer) : Buffer.concat(this.#out);
+  /** What was delivered is known at any time, whatever ends the stream. */
+  #flush(): void {
+    const { exchange, limits } = this.#delivery;
+    exchange.streamedTokens = this.#outputTokens;
+    if (this.#outputTokens > this.#reservedTokens) this.#extend();
+    this.#watchdog.arm(limits.chunkMsMax, SILENT);
+    if (this.#out.length === 0) return;
+    this.#keepsUp = exchange.stream?.write(this.#out) ?? true;
     this.#out = [];
-    await write(this.#delivery, bytes, this.#watchdog);
   }
 }
 

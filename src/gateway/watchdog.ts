@@ -1,18 +1,36 @@
 import { CubitError } from '../core/errors.ts';
+import type { CancelSignal } from '../engine/port.ts';
 
-/** Aborts an attempt when what it waits for does not come in time. One timer, set again at every event. */
-export class Watchdog {
-  readonly #controller: AbortController;
+/**
+ * Ends an attempt: when what it waits for does not come in time (one timer, set again at every event), or when something
+ * else aborts it. It is its own signal: an AbortController costs more than all the rest of an attempt.
+ */
+export class Watchdog implements CancelSignal {
+  aborted = false;
+  reason: unknown = undefined;
+  #listeners: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
   #ms = 0;
   #error: (() => CubitError) | null = null;
 
-  constructor(controller: AbortController) {
-    this.#controller = controller;
+  /** Again: nothing more. */
+  abort(reason: unknown): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = reason;
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    for (const listener of listeners) listener();
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  /** What is added after the abort is never called. */
+  addEventListener(_type: 'abort', listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    const at = this.#listeners.indexOf(listener);
+    if (at !== -1) this.#listeners.splice(at, 1);
   }
 
   /** Waits for an engine. */
@@ -39,6 +57,6 @@ export class Watchdog {
     }
     clearTimeout(this.#timer);
     this.#ms = ms;
-    this.#timer = setTimeout(() => this.#controller.abort(this.#error?.()), ms);
+    this.#timer = setTimeout(() => this.abort(this.#error?.()), ms);
   }
 }

@@ -1,12 +1,16 @@
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { testStore } from '../../store/fixture.ts';
-import { receiptOf } from '../../store/receipts.ts';
+import { lineOf, receiptOf } from '../../store/receipts.ts';
 import type { Store } from '../../store/store.ts';
 import { receipt } from './fixture.ts';
 import { receiptRecorder } from './recorder.ts';
 
 let store: Store;
 let errors: Record<string, unknown>[];
+let folder: string;
 const log = { error: (fields: object, message: string) => errors.push({ ...fields, message }) };
 const stored = async () => (await store.db.selectFrom('receipts').selectAll().execute()).map(receiptOf);
 const count = async () =>
@@ -20,11 +24,15 @@ const count = async () =>
 beforeEach(async () => {
   store = await testStore();
   errors = [];
+  folder = mkdtempSync(join(tmpdir(), 'cubit-journal-'));
 });
-afterEach(() => store.close());
+afterEach(async () => {
+  await store.close();
+  rmSync(folder, { recursive: true });
+});
 
 test('what is recorded is stored as it was, once, at the latest 200 ms later', async () => {
-  const recorder = receiptRecorder({ db: store.db, log });
+  const recorder = receiptRecorder({ db: store.db, folder, log });
   recorder.record(receipt(1));
   recorder.record(receipt(1));
   await expect.poll(stored).toEqual([receipt(1)]);
@@ -40,7 +48,7 @@ test('what is recorded is stored as it was, once, at the latest 200 ms later', a
 });
 
 test('many at once are all written', async () => {
-  const recorder = receiptRecorder({ db: store.db, log });
+  const recorder = receiptRecorder({ db: store.db, folder, log });
   for (let n = 0; n < 12_345; n++) recorder.record(receipt(n));
   await recorder.flush();
   expect(await count()).toBe(12_345);
@@ -48,9 +56,33 @@ test('many at once are all written', async () => {
 });
 
 test('a receipt that no table takes is dropped alone', async () => {
-  const recorder = receiptRecorder({ db: store.db, log });
+  const recorder = receiptRecorder({ db: store.db, folder, log });
   for (let n = 0; n < 100; n++) recorder.record(receipt(n, n === 37 ? { cause: null as unknown as string } : {}));
   await recorder.close();
   expect(await count()).toBe(99);
-  expect(errors).toMatchObject([{ requestId: 'req-37' }, { lost: 1 }]);
+  expect(errors).toMatchObject([{ line: expect.stringContaining('req-37') }, { lost: 1 }]);
+});
+
+test('what a process left behind is stored by the next, once, but for a line that its end tore', async () => {
+  const half = lineOf(receipt(4)).slice(0, 100);
+  writeFileSync(join(folder, 'receipts-000000000007.jsonl'), `${lineOf(receipt(1))}\n${lineOf(receipt(2))}\n`);
+  writeFileSync(join(folder, 'receipts-000000000008.jsonl'), `${lineOf(receipt(2))}\n${lineOf(receipt(3))}\n${half}`);
+  writeFileSync(join(folder, 'notes.txt'), 'not of the journal');
+  const recorder = receiptRecorder({ db: store.db, folder, log });
+  recorder.record(receipt(5));
+  await recorder.flush();
+  expect((await stored()).map((one) => one.requestId).sort()).toEqual(['req-1', 'req-2', 'req-3', 'req-5']);
+  expect(readdirSync(folder)).toEqual(['notes.txt']);
+  await recorder.close();
+  expect(errors).toEqual([]);
+});
+
+test('a line that a disk has spoilt is dropped alone', async () => {
+  const file = join(folder, 'receipts-000000000001.jsonl');
+  for (let n = 0; n < 20; n++) appendFileSync(file, n === 11 ? '\0\0\0\n' : `${lineOf(receipt(n))}\n`);
+  const recorder = receiptRecorder({ db: store.db, folder, log });
+  await recorder.flush();
+  expect(await count()).toBe(19);
+  await recorder.close();
+  expect(errors.at(-1)).toMatchObject({ lost: 1 });
 });

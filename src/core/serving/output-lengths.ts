@@ -60,7 +60,10 @@ export class OutputLengths {
 
   #use(id: string, behindWeight: number): Learner {
     const { learnersMax, quantile } = this.#options;
-    const learner = this.#learners.get(id) ?? new Learner(quantile, behindWeight);
+    const known = this.#learners.get(id);
+    // Whose turn it is to be forgotten matters only when that is near.
+    if (known !== undefined && this.#learners.size < learnersMax / 2) return known;
+    const learner = known ?? new Learner(quantile, behindWeight);
     this.#learners.delete(id);
     this.#learners.set(id, learner);
     if (this.#learners.size > learnersMax) {

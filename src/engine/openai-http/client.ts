@@ -1,5 +1,7 @@
-import { type Dispatcher, Pool } from 'undici';
+import { Pool } from 'undici';
 import { CubitError } from '../../core/errors.ts';
+import type { CancelSignal } from '../port.ts';
+import { Call, textOf } from './call.ts';
 import { transportError } from './errors.ts';
 
 /** How a server is reached. Paths of inference are below `apiPath`, health and metrics below `rootPath`. */
@@ -26,8 +28,6 @@ export const TIMEOUTS: Timeouts = { connectMs: 5_000, headersMs: 600_000, chunkM
 const CONNECTIONS_MAX = 1024;
 const PROBE_BYTES_MAX = 4 * 1024 * 1024;
 
-export type Response = Dispatcher.ResponseData;
-
 /**
  * `url` as a base of an OpenAI-compatible API, as SDKs take it: `http://host:8000/v1`, or just `http://host:8000` where
  * `/v1` is meant. Throws `invalid_request`.
@@ -53,10 +53,13 @@ export class HttpClient {
   readonly transport: Transport;
   readonly #pool: Pool;
   readonly #timeouts: Timeouts;
+  /** Of every request with a body, as undici takes them fastest. */
+  readonly #headers: readonly string[];
 
   constructor(transport: Transport, timeouts: Timeouts = TIMEOUTS) {
     this.transport = transport;
     this.#timeouts = timeouts;
+    this.#headers = ['content-type', 'application/json', ...Object.entries(this.#authorization()).flat()];
     this.#pool = new Pool(transport.origin, {
       connections: CONNECTIONS_MAX,
       headersTimeout: timeouts.headersMs,
@@ -69,22 +72,24 @@ export class HttpClient {
   }
 
   /**
-   * Posts JSON and resolves when response headers are in. The caller reads the body or destroys it. Throws
-   * `invalid_request` for a body that no JSON can be made of.
+   * Posts JSON and resolves when the head of the answer is in. The caller reads the body or returns from it; `onOver` is
+   * called once when nothing more comes. Throws `invalid_request` for a body that no JSON can be made of.
    */
-  async post(path: string, body: object, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
-    const text = textOf(body);
+  post(
+    path: string,
+    body: object,
+    headers: readonly string[],
+    signal: CancelSignal,
+    onOver: () => void,
+  ): Promise<Call> {
+    const call = new Call(signal, (error) => transportError(error, signal), onOver);
     try {
-      return await this.#pool.request({
-        method: 'POST',
-        path,
-        headers: { ...this.#authorization(), ...headers, 'content-type': 'application/json' },
-        body: text,
-        signal,
-      });
+      const sent = { path, headers: [...this.#headers, ...headers], body: jsonOf(body) };
+      if (!signal.aborted) this.#pool.dispatch({ method: 'POST', ...sent }, call);
     } catch (error) {
-      throw transportError(error, signal);
+      call.fail(error);
     }
+    return call.head;
   }
 
   /** A short call with a short answer: status and text. */
@@ -99,7 +104,7 @@ export class HttpClient {
         body: body === undefined ? null : JSON.stringify(body),
         signal: either,
       });
-      return { status: response.statusCode, text: await readText(response, PROBE_BYTES_MAX) };
+      return { status: response.statusCode, text: await textOf(response.body, PROBE_BYTES_MAX) };
     } catch (error) {
       if (late.aborted && !signal.aborted) {
         throw new CubitError('engine_timeout', 'The engine did not answer in time.', { cause: error });
@@ -120,7 +125,7 @@ export class HttpClient {
 }
 
 /** JSON.parse takes any depth of nesting; JSON.stringify recurses and takes some thousands. */
-function textOf(body: object): string {
+function jsonOf(body: object): string {
   try {
     return JSON.stringify(body);
   } catch (error) {
@@ -131,16 +136,4 @@ function textOf(body: object): string {
 export interface Probe {
   readonly status: number;
   readonly text: string;
-}
-
-/** The body's text, cut at a limit. */
-export async function readText(response: Response, bytesMax: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes >= bytesMax) break; // leaving the loop destroys the body
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }

@@ -1,4 +1,5 @@
 import type {
+  CancelSignal,
   Engine,
   EngineAddress,
   EngineDialect,
@@ -8,9 +9,10 @@ import type {
   EngineRequest,
 } from '../port.ts';
 import { PATHS, upstreamBody } from './body.ts';
-import { HttpClient, type Response, readText, type Timeouts, type Transport } from './client.ts';
+import { textOf } from './call.ts';
+import { HttpClient, type Timeouts, type Transport } from './client.ts';
 import { DIALECTS } from './dialects.ts';
-import { transportError, upstreamError } from './errors.ts';
+import { upstreamError } from './errors.ts';
 import { engineMetrics } from './metrics.ts';
 import { countTokens } from './tokens.ts';
 
@@ -39,32 +41,20 @@ export class HttpEngine implements Engine {
     this.#dialect = options.dialect;
   }
 
-  async send(request: EngineRequest, signal: AbortSignal): Promise<EngineReply> {
+  async send(request: EngineRequest, signal: CancelSignal): Promise<EngineReply> {
     const path = this.#client.transport.apiPath + PATHS[request.kind];
     const body = upstreamBody(request, this.#model, this.#dialect);
-    const headers: Record<string, string> = { 'x-request-id': request.requestId };
-    if (DIALECTS[this.#dialect].salt === 'header') headers['x-cubit-cache-salt'] = request.cacheSalt;
-
+    const headers = ['x-request-id', request.requestId];
+    if (DIALECTS[this.#dialect].salt === 'header') headers.push('x-cubit-cache-salt', request.cacheSalt);
     this.#inFlight += 1;
-    let response: Response;
-    try {
-      response = await this.#client.post(path, body, headers, signal);
-    } catch (error) {
-      this.#inFlight -= 1;
-      throw error;
-    }
-    response.body.once('close', () => {
-      this.#inFlight -= 1;
-    });
-    if (response.statusCode !== 200) {
-      const text = await readText(response, ERROR_BYTES_MAX).catch((error: unknown) => {
-        throw transportError(error, signal);
-      });
-      throw upstreamError(response.statusCode, text);
-    }
-    const type = String(response.headers['content-type'] ?? '');
-    return { stream: type.startsWith('text/event-stream'), bytes: bytesOf(response, signal) };
+    const answer = await this.#client.post(path, body, headers, signal, this.#onOver);
+    if (answer.status !== 200) throw upstreamError(answer.status, await textOf(answer, ERROR_BYTES_MAX));
+    return { stream: answer.contentType.startsWith('text/event-stream'), bytes: answer };
   }
+
+  readonly #onOver = () => {
+    this.#inFlight -= 1;
+  };
 
   countTokens(request: EngineRequest, signal: AbortSignal): Promise<number | null> {
     return countTokens(this.#client, this.#dialect, this.#model, request, signal);
@@ -102,13 +92,5 @@ export class HttpEngine implements Engine {
 
   close(): Promise<void> {
     return this.#client.close();
-  }
-}
-
-async function* bytesOf(response: Response, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    yield* response.body as AsyncIterable<Uint8Array>;
-  } catch (error) {
-    throw transportError(error, signal);
   }
 }

@@ -1,4 +1,5 @@
 import { CubitError, type ErrorCode } from '../../core/errors.ts';
+import type { CancelSignal } from '../port.ts';
 
 const UNREACHABLE = new Set([
   'ECONNREFUSED',
@@ -14,7 +15,7 @@ const UNREACHABLE = new Set([
 const TIMED_OUT = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']);
 
 /** A failed connection or a broken answer as an engine error; an aborted call as what aborted it. */
-export function transportError(error: unknown, signal: AbortSignal): CubitError {
+export function transportError(error: unknown, signal: Pick<CancelSignal, 'aborted' | 'reason'>): CubitError {
   if (error instanceof CubitError) return error;
   if (signal.aborted) {
     if (signal.reason instanceof CubitError) return signal.reason;

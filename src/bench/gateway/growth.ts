@@ -1,0 +1,81 @@
+import { Registry } from 'prom-client';
+import { prefixBlocks } from '../../core/serving/routing.ts';
+import { knownFields } from '../../engine/openai-http/dialects.ts';
+import { DEFAULT_LIMITS } from '../../gateway/limits.ts';
+import { ServedModel, type Waiter } from '../../gateway/served.ts';
+import { round } from './measure.ts';
+import { benchSnapshot } from './snapshot.ts';
+
+const QUEUED = [0, 1_000, 10_000, 100_000] as const;
+const TURNS = 20_000;
+
+/** A request's way through a queue that so many others wait in: it ends, the head is let in, one more comes. */
+export function queueCosts(): Record<string, number> {
+  const costs: Record<string, number> = {};
+  for (const queued of QUEUED) costs[queued] = round(turnUs(queued));
+  return costs;
+}
+
+function turnUs(queued: number): number {
+  const [endpoint] = benchSnapshot('http://127.0.0.1:9', 1, 1, (key) => key).endpoints.values();
+  const snapshot = endpoint?.servedModels[0];
+  if (snapshot === undefined) throw new Error('the snapshot of the benchmark has no served model');
+  const quiet = { info: () => {}, warn: () => {}, error: () => {} };
+  const deps = {
+    connect: () => {
+      throw new Error('nothing is sent here');
+    },
+    knownFields,
+    now: Date.now,
+    monotonicMs: () => performance.now(),
+    newRequestId: () => 'req',
+    record: () => {},
+    log: quiet,
+    registry: new Registry(),
+  };
+  const queue = { count: queued + 1, workUs: 1e15, bytes: 1e15, ageMs: 600_000 };
+  const model = new ServedModel({ ...snapshot, batchPerUnit: 1 }, deps, { ...DEFAULT_LIMITS, queue });
+  const estimate = { work: { prefillUs: 1, decodeUs: 1 }, kvTokens: 10, sequences: 1 };
+  let running = model.reserve('key-0', estimate);
+  const join = (n: number) => {
+    const waiter: Waiter = {
+      keyId: `key-${n % 100}`,
+      estimate,
+      workUs: 2,
+      bytes: 100,
+      // Deadlines in no order, as different callers have them.
+      deadlineMs: performance.now() + 300_000 + ((n * 7_919) % 100_000),
+      admit: (reservation) => {
+        running = reservation;
+        runningKey = waiter.keyId;
+      },
+      expire: () => {},
+    };
+    model.enqueue(waiter);
+  };
+  let runningKey = 'key-0';
+  for (let n = 0; n < queued; n += 1) join(n);
+  const turn = (n: number) => {
+    join(n);
+    model.settle(runningKey, running, estimate.work);
+  };
+  for (let n = 0; n < TURNS; n += 1) turn(n);
+  const start = process.cpuUsage();
+  for (let n = 0; n < TURNS; n += 1) turn(n);
+  const { user, system } = process.cpuUsage(start);
+  model.retire();
+  return (user + system) / TURNS;
+}
+
+const PROMPT_BYTES = 400 * 1024;
+const HASHES = 200;
+
+/** Prefix hashing of a 400 KB prompt, as routing asks for it, in milliseconds of CPU. */
+export function prefixHashMs(): number {
+  const text = 'lorem ipsum dolor sit amet '.repeat(Math.ceil(PROMPT_BYTES / 27)).slice(0, PROMPT_BYTES);
+  for (let n = 0; n < HASHES; n += 1) prefixBlocks(text);
+  const start = process.cpuUsage();
+  for (let n = 0; n < HASHES; n += 1) prefixBlocks(text);
+  const { user, system } = process.cpuUsage(start);
+  return round((user + system) / 1_000 / HASHES);
+}
