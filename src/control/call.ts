@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { z } from 'zod';
 import type { Catalog } from '../catalog/schema.ts';
-import { CubitError } from '../core/errors.ts';
 import { formatId, ID_BYTES, type IdKind } from '../core/ids.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
+import { checkAccess } from './access.ts';
 import { Idempotency, Replay } from './idempotency.ts';
 import { readInput } from './input.ts';
 import { toJson } from './json.ts';
-import type { Access, Actor, Ctx, ProbeServer, Verb } from './verb.ts';
+import type { Actor, Ctx, ProbeServer, Verb } from './verb.ts';
 
 /** A pino logger fits. */
 export interface ControlLog {
@@ -111,16 +111,4 @@ function contextOf(
     newSecret: () => randomBytes(32).toString('base64url'),
     changed: () => deps.changed(),
   };
-}
-
-function checkAccess(access: Access, actor: Actor): void {
-  if (actor.kind === 'operator' || access === 'read') return;
-  if (access === 'manage' && actor.scope === 'manage') return;
-  throw new CubitError(
-    'forbidden',
-    access === 'manage'
-      ? 'This key is for inference only. Use one of scope `manage`.'
-      : 'Only the operator of this installation may do this. Use the operator token.',
-    { details: { needs: access } },
-  );
 }

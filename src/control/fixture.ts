@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Catalog, Model, Template } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
+import type { MemberRole } from '../core/roles.ts';
 import type { EngineAddress } from '../engine/port.ts';
 import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaState, ReplicaStatus } from '../fleet/port.ts';
 import type { Store } from '../store/store.ts';
@@ -8,6 +9,9 @@ import { type ControlDeps, callVerb, newId } from './call.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { controlApp } from './http.ts';
 import { keyCreate } from './key/create.ts';
+import { memberAccept } from './member/accept.ts';
+import { memberInvite } from './member/invite.ts';
+import { operatorInvite } from './operator/invite.ts';
 import { Provisioner, type ProvisionerDeps } from './provision.ts';
 import { tenantCreate } from './tenant/create.ts';
 import type { Actor, ProbeServer, Verb } from './verb.ts';
@@ -121,6 +125,14 @@ export interface TestTenant {
   readonly readerKey: string;
 }
 
+export interface TestMember {
+  readonly memberId: string;
+  readonly email: string;
+  readonly actor: Actor;
+  /** To sign in with. */
+  readonly token: string;
+}
+
 export class TestControl {
   readonly store: Store;
   nowMs = START_MS;
@@ -163,11 +175,26 @@ export class TestControl {
     const infer = await this.call(keyCreate, OPERATOR, { tenantId, name: 'app' });
     return {
       tenantId,
-      manager: { kind: 'tenant', tenantId, keyId: manage.keyId, scope: 'manage' },
-      reader: { kind: 'tenant', tenantId, keyId: infer.keyId, scope: 'inference' },
+      manager: { kind: 'key', tenantId, keyId: manage.keyId, role: 'admin' },
+      reader: { kind: 'key', tenantId, keyId: infer.keyId, role: 'inference' },
       managerKey: manage.key!,
       readerKey: infer.key!,
     };
+  }
+
+  /** A person who took an invitation; without a tenant an operator. */
+  async member(tenantId: string | null, role: MemberRole | 'operator', name: string = role): Promise<TestMember> {
+    const email = `${name}@example.com`;
+    const { invitation } =
+      tenantId === null || role === 'operator'
+        ? await this.call(operatorInvite, OPERATOR, { email })
+        : await this.call(memberInvite, OPERATOR, { tenantId, email, role });
+    const { memberId, token } = await this.call(memberAccept, { kind: 'anyone' }, { invitation: invitation! });
+    const actor: Actor =
+      tenantId === null || role === 'operator'
+        ? { kind: 'operator', memberId }
+        : { kind: 'member', tenantId, memberId, role };
+    return { memberId, email, actor, token: token!.secret };
   }
 
   /** An endpoint of one model; its order is under way. */

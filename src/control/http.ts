@@ -7,7 +7,7 @@ import { toJson } from './json.ts';
 import { API_PREFIX, openApiDocument } from './openapi.ts';
 import { verbs } from './registry.ts';
 import { requestInput } from './request-input.ts';
-import type { Verb } from './verb.ts';
+import type { Actor, Verb } from './verb.ts';
 
 type Env = { Variables: { requestId: string } };
 
@@ -55,7 +55,8 @@ export function controlApp(deps: ControlDeps): { fetch(request: Request): Promis
 }
 
 async function serve(deps: ControlDeps, verb: Verb, c: Context<Env>): Promise<Response> {
-  const actor = await actorOf(deps, c.req.header('authorization'));
+  const actor: Actor =
+    verb.access === 'anyone' ? { kind: 'anyone' } : await actorOf(deps, c.req.header('authorization'));
   const input = await requestInput(verb, c.req.raw, c.req.param());
   const answer = await answerVerb(deps, verb, {
     actor,

@@ -13,12 +13,23 @@ import { endpointUpdate } from './endpoint/update.ts';
 import { groupAutoRenew } from './group/auto-renew.ts';
 import { groupList } from './group/list.ts';
 import { groupShow } from './group/show.ts';
+import { invitationList } from './invitation/list.ts';
+import { invitationRevoke } from './invitation/revoke.ts';
 import { keyCreate } from './key/create.ts';
 import { keyList } from './key/list.ts';
 import { keyRevoke } from './key/revoke.ts';
+import { meShow } from './me/show.ts';
+import { memberAccept } from './member/accept.ts';
+import { memberInvite } from './member/invite.ts';
+import { memberList } from './member/list.ts';
+import { memberRemove } from './member/remove.ts';
+import { memberUpdate } from './member/update.ts';
 import { modelList } from './model/list.ts';
 import { modelShow } from './model/show.ts';
 import { noticeList } from './notice/list.ts';
+import { operatorInvite } from './operator/invite.ts';
+import { operatorList } from './operator/list.ts';
+import { operatorRemove } from './operator/remove.ts';
 import { orderList } from './order/list.ts';
 import { orderNew } from './order/new.ts';
 import { orderPreviewNew } from './order/preview-new.ts';
@@ -39,6 +50,9 @@ import { templateShow } from './template/show.ts';
 import { tenantCreate } from './tenant/create.ts';
 import { tenantList } from './tenant/list.ts';
 import { tenantShow } from './tenant/show.ts';
+import { tokenCreate } from './token/create.ts';
+import { tokenList } from './token/list.ts';
+import { tokenRevoke } from './token/revoke.ts';
 import { usageList } from './usage/list.ts';
 import { usageSummary } from './usage/summary.ts';
 import type { Verb } from './verb.ts';
@@ -57,6 +71,20 @@ export const verbs: readonly Verb[] = [
   keyCreate,
   keyList,
   keyRevoke,
+  memberInvite,
+  memberAccept,
+  memberList,
+  memberUpdate,
+  memberRemove,
+  invitationList,
+  invitationRevoke,
+  tokenCreate,
+  tokenList,
+  tokenRevoke,
+  meShow,
+  operatorInvite,
+  operatorList,
+  operatorRemove,
   modelList,
   modelShow,
   templateList,

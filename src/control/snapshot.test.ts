@@ -129,7 +129,7 @@ test('the publisher follows database and fleet; a revoked key is gone', async ()
   });
   expect(published).toHaveLength(1);
   expect(published[0]!.keys.has(sha256Hex(readerKey))).toBe(true);
-  await control.call(keyRevoke, manager, { keyId: reader.kind === 'tenant' ? reader.keyId : '' });
+  await control.call(keyRevoke, manager, { keyId: reader.kind === 'key' ? reader.keyId : '' });
   publisher.poke();
   await vi.waitFor(() => expect(published.at(-1)!.keys.has(sha256Hex(readerKey))).toBe(false), 500);
   await control.endpoint(manager);

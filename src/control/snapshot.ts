@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { Catalog, Model, Template, Tier } from '../catalog/schema.ts';
+import { KEY_ROLES, may } from '../core/roles.ts';
 import { coefficientsOf, scaledCoefficients } from '../core/serving/work.ts';
 import type { Fleet, ReplicaStatus } from '../fleet/port.ts';
 import {
@@ -33,6 +34,8 @@ export interface SnapshotPublisher extends Turns {
   flush(): Promise<void>;
 }
 
+/** Keys of other roles are not known to the gateway. */
+const ROLES_THAT_USE = KEY_ROLES.filter((role) => may(role, 'use'));
 const DEBOUNCE_MS = 20;
 /** Every change is announced; this is for what might not have been. */
 const TICK_MS = 60_000;
@@ -96,6 +99,7 @@ export async function buildSnapshot(
         .selectFrom('api_keys')
         .select(['id', 'tenant_id', 'hash'])
         .where('revoked_at_ms', 'is', null)
+        .where('role', 'in', ROLES_THAT_USE)
         .execute(),
       endpoints: await trx.selectFrom('endpoints').selectAll().where('deleted_at_ms', 'is', null).execute(),
       served: await trx

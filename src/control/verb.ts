@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Catalog } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
 import type { IdKind } from '../core/ids.ts';
+import type { KeyRole, MemberRole, Permission } from '../core/roles.ts';
 import type { EngineDialect } from '../engine/port.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
@@ -15,6 +16,7 @@ export interface Verb<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
   /** `noun.verb`, as in `cubit endpoint create`. */
   readonly name: string;
   readonly summary: string;
+  /** What an actor needs to be let in. */
   readonly access: Access;
   /** Path below /api/v1; `{name}` parts are fields of the input, the rest comes from the query (GET) or the body. */
   readonly route: { readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'; readonly path: string };
@@ -27,17 +29,15 @@ export interface Verb<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
   run(args: { ctx: Ctx; input: z.output<I> }): Promise<z.output<O>>;
 }
 
-/** read: any key of the tenant. manage: a key with that scope. operator: the platform's own token. Each includes those before. */
-export type Access = 'read' | 'manage' | 'operator';
+/** A permission of `core/roles.ts`, or `anyone`: what it needs is in the input, and who sends it is not asked. */
+export type Access = Permission | 'anyone';
 
 export type Actor =
-  | { readonly kind: 'operator' }
-  | {
-      readonly kind: 'tenant';
-      readonly tenantId: string;
-      readonly keyId: string;
-      readonly scope: 'inference' | 'manage';
-    };
+  /** Without a member it is the platform's own token. */
+  | { readonly kind: 'operator'; readonly memberId?: string }
+  | { readonly kind: 'member'; readonly tenantId: string; readonly memberId: string; readonly role: MemberRole }
+  | { readonly kind: 'key'; readonly tenantId: string; readonly keyId: string; readonly role: KeyRole }
+  | { readonly kind: 'anyone' };
 
 export type Trx = Transaction<Database>;
 
@@ -79,7 +79,7 @@ export function defineVerb<I extends z.ZodObject, O extends z.ZodType>(verb: Ver
 }
 
 /**
- * The tenant a verb acts for: the key's own, or the one an operator names. Another tenant's id answers like one that
+ * The tenant a verb acts for: the actor's own, or the one an operator names. Another tenant's id answers like one that
  * does not exist.
  */
 export function tenantOf(ctx: Ctx, input: { tenantId?: string | undefined }): string {
@@ -91,8 +91,15 @@ export function tenantOf(ctx: Ctx, input: { tenantId?: string | undefined }): st
     }
     return input.tenantId;
   }
-  if (input.tenantId !== undefined && input.tenantId !== ctx.actor.tenantId) {
+  const own = ownTenantOf(ctx.actor);
+  if (input.tenantId !== undefined && input.tenantId !== own) {
     throw new CubitError('not_found', `There is no tenant ${input.tenantId}.`);
   }
-  return ctx.actor.tenantId;
+  return own;
+}
+
+/** Of a key or a member. Throws `forbidden` for nobody in particular. */
+export function ownTenantOf(actor: Exclude<Actor, { kind: 'operator' }>): string {
+  if (actor.kind === 'anyone') throw new CubitError('forbidden', 'This is for members and keys of a tenant.');
+  return actor.tenantId;
 }

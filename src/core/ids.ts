@@ -2,6 +2,10 @@
 export const ID_PREFIXES = {
   tenant: 't',
   key: 'key',
+  person: 'per',
+  member: 'mem',
+  invitation: 'inv',
+  accessToken: 'tok',
   endpoint: 'ep',
   servedModel: 'sm',
   order: 'ord',

@@ -11,7 +11,10 @@ export function authenticate(snapshot: GatewaySnapshot, req: IncomingMessage): K
   }
   const known = snapshot.keys.get(hash('sha256', key, 'hex'));
   if (known === undefined) {
-    throw new CubitError('invalid_api_key', 'This API key is not known, or was revoked. Check it, or create another.');
+    throw new CubitError(
+      'invalid_api_key',
+      'This API key is not known, was revoked, or its role may not call endpoints. Check it, or create another.',
+    );
   }
   return known;
 }

@@ -1,6 +1,7 @@
 import type { Generated, Insertable, Selectable } from 'kysely';
 import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
+import type { KeyRole, MemberRole } from '../core/roles.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
 
 /**
@@ -25,8 +26,56 @@ export interface Database {
     hash: string;
     /** First signs, to tell keys apart. */
     hint: string;
+    /** `inference`, or `manage` for every other role: what a key was before it had a role. */
     scope: 'inference' | 'manage';
+    role: Generated<KeyRole>;
     created_at_ms: number;
+    revoked_at_ms: number | null;
+  };
+  /** One for each e-mail address, whatever it belongs to. */
+  people: {
+    id: string;
+    /** In small letters. */
+    email: string;
+    created_at_ms: number;
+  };
+  /** A person in a tenant; without one: an operator. At most one that was not removed for each person and tenant. */
+  memberships: {
+    id: string;
+    person_id: string;
+    tenant_id: string | null;
+    role: MemberRole | 'operator';
+    /** What they are called here: a tenant learns nothing from another one's. */
+    name: string;
+    created_at_ms: number;
+    removed_at_ms: number | null;
+  };
+  invitations: {
+    id: string;
+    /** null: to be an operator. */
+    tenant_id: string | null;
+    email: string;
+    name: string | null;
+    role: MemberRole | 'operator';
+    /** SHA-256 of the invitation, hex. */
+    hash: string;
+    /** As the audit names it. */
+    invited_by: string;
+    created_at_ms: number;
+    expires_at_ms: number;
+    accepted_at_ms: number | null;
+    revoked_at_ms: number | null;
+  };
+  /** What members sign in with at the control API. */
+  access_tokens: {
+    id: string;
+    member_id: string;
+    name: string;
+    /** SHA-256 of the token, hex. */
+    hash: string;
+    hint: string;
+    created_at_ms: number;
+    expires_at_ms: number;
     revoked_at_ms: number | null;
   };
   ledger_transactions: {

@@ -7,7 +7,7 @@ import { Line, unbilled } from './schemas.ts';
 export const billPreview = defineVerb({
   name: 'bill.preview',
   summary: 'What was used since the last bill, up to now, with its arithmetic.',
-  access: 'read',
+  access: 'view_money',
   route: { method: 'GET', path: '/bill-preview' },
   input: z.strictObject({ tenantId: TenantId }),
   output: z.object({

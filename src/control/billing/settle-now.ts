@@ -10,7 +10,7 @@ import { settleJob } from './settle-job.ts';
 export const billSettle = defineVerb({
   name: 'bill.settle',
   summary: 'Issue the bills that are due now. The background job does the same every minute.',
-  access: 'operator',
+  access: 'operate',
   route: { method: 'POST', path: '/bills/settle' },
   input: z.strictObject({}),
   output: z.object({

@@ -7,7 +7,7 @@ import { Bill, billView, Line } from './schemas.ts';
 export const billShow = defineVerb({
   name: 'bill.show',
   summary: 'One bill, line by line, with its arithmetic.',
-  access: 'read',
+  access: 'view_money',
   route: { method: 'GET', path: '/bills/{billId}' },
   input: z.strictObject({ billId: Id }),
   output: Bill.extend({

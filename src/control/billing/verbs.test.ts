@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import type { Receipt } from '../../core/commerce/metering.ts';
+import type { KeyRole } from '../../core/roles.ts';
 import { testStore } from '../../store/fixture.ts';
 import { checkLedger } from '../../store/ledger.ts';
 import { insertReceipts } from '../../store/receipts.ts';
@@ -21,11 +22,11 @@ import { billShow } from './show.ts';
 
 const at = (time: string) => Date.parse(`2025-04-13T${time}+08:00`);
 const operator: Actor = { kind: 'operator' };
-const key = (tenantId: string, scope: 'inference' | 'manage' = 'manage'): Actor => ({
-  kind: 'tenant',
+const key = (tenantId: string, role: KeyRole = 'admin'): Actor => ({
+  kind: 'key',
   tenantId,
   keyId: `key-${tenantId}`,
-  scope,
+  role,
 });
 
 let store: Store;

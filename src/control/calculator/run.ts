@@ -7,7 +7,7 @@ import { CalculatorAnswer, CalculatorInput } from './schemas.ts';
 export const calculatorRun = defineVerb({
   name: 'calculator.run',
   summary: 'Units a traffic needs, their latency and cost, for every template and tier of a model.',
-  access: 'read',
+  access: 'view',
   route: { method: 'POST', path: '/calculator' },
   input: CalculatorInput,
   output: CalculatorAnswer,

@@ -46,7 +46,7 @@ type Wanted = z.output<typeof WantedModels>;
 export const endpointCreate = defineVerb({
   name: 'endpoint.create',
   summary: 'Make an endpoint with its models and the first order of units for each: all or nothing.',
-  access: 'manage',
+  access: 'buy',
   route: { method: 'POST', path: '/endpoints' },
   input: z.strictObject({
     tenantId: TenantId,

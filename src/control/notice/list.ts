@@ -19,7 +19,7 @@ const Notice = z.object({
 export const noticeList = defineVerb({
   name: 'notice.list',
   summary: 'What a tenant was to be told: terms that end, renewals, overdue wallets, units taken back. Newest first.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/notices' },
   input: z.strictObject({ tenantId: TenantFilter, kind: NoticeKind.optional(), subject: Id.optional(), ...PageInput }),
   output: pageOf(Notice),

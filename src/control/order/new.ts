@@ -21,7 +21,7 @@ export const NewOrderInput = {
 export const orderNew = defineVerb({
   name: 'order.new',
   summary: 'Order another group of units for a model that an endpoint serves.',
-  access: 'manage',
+  access: 'buy',
   route: { method: 'POST', path: '/endpoints/{endpointId}/orders' },
   input: z.strictObject({
     ...NewOrderInput,

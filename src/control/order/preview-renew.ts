@@ -8,7 +8,7 @@ import { quoteRenew } from './quote.ts';
 export const orderPreviewRenew = defineVerb({
   name: 'order.preview-renew',
   summary: 'What more months of a prepaid group cost and when its term ends then. Nothing is done.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/groups/{groupId}/renew-preview' },
   input: z.strictObject({ groupId: Id, months: Months.default(1) }),
   output: Preview,

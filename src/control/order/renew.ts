@@ -12,7 +12,7 @@ import { Placed, placedView } from './schemas.ts';
 export const orderRenew = defineVerb({
   name: 'order.renew',
   summary: 'Pay a prepaid group on: months that begin where its paid time ends. Until it is reclaimed.',
-  access: 'manage',
+  access: 'pay',
   route: { method: 'POST', path: '/groups/{groupId}/renew' },
   input: z.strictObject({ groupId: Id, months: Months.default(1), quoteId: QuoteId.optional() }),
   output: Placed,

@@ -14,7 +14,7 @@ export const orderResize = defineVerb({
   name: 'order.resize',
   summary:
     'Change the units of a group. Fewer: at once. More: billed when all are ready. Prepaid: the rest of the term.',
-  access: 'manage',
+  access: 'buy',
   route: { method: 'POST', path: '/groups/{groupId}/resize' },
   input: z.strictObject({ groupId: Id, units: Units, quoteId: QuoteId.optional() }),
   output: Placed,

@@ -18,7 +18,7 @@ const AccountMonth = z.object({
 export const statementShow = defineVerb({
   name: 'statement.show',
   summary: 'A month of a tenant: what moved in wallet, unearned and revenue, and what each group cost.',
-  access: 'read',
+  access: 'view_money',
   route: { method: 'GET', path: '/statements/{month}' },
   input: z.strictObject({
     month: z

@@ -8,7 +8,7 @@ import { TemplateDetail, templateView } from './schemas.ts';
 export const templateList = defineVerb({
   name: 'template.list',
   summary: 'Deployment templates with their tiers, price and free units.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/templates' },
   input: z.strictObject({ modelId: Id.optional() }),
   output: pageOf(TemplateDetail),

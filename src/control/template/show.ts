@@ -7,7 +7,7 @@ import { TemplateDetail, templateView } from './schemas.ts';
 export const templateShow = defineVerb({
   name: 'template.show',
   summary: 'One deployment template with its tiers, price and free units.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/templates/{templateId}' },
   input: z.strictObject({ templateId: Id }),
   output: TemplateDetail,

@@ -17,7 +17,7 @@ const BALANCE_MICROS_MAX = parseMicros('999999999999');
 export const walletTopUp = defineVerb({
   name: 'wallet.top-up',
   summary: "Book money that came in to a tenant's wallet. Under one reference or Idempotency-Key it is booked once.",
-  access: 'operator',
+  access: 'operate',
   route: { method: 'POST', path: '/wallet/top-ups' },
   input: z.strictObject({
     tenantId: Id,
