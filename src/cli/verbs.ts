@@ -88,7 +88,7 @@ function addVerb(group: Command, action: string, verb: Verb): void {
       const value = at < 0 ? flags[name] : command.args[at];
       if (value !== undefined) input[name] = value;
     }
-    const client = createClient(options);
+    const client = createClient({ ...options, anyone: verb.access === 'anyone' });
     if ('tenantId' in fields) {
       const wanted = (input['tenantId'] as string | undefined) ?? options.tenant ?? process.env['CUBIT_TENANT'];
       const tenantId = await tenantFor(client, wanted, schema.required?.includes('tenantId') ?? false);
