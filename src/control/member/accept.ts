@@ -3,6 +3,7 @@ import { CubitError } from '../../core/errors.ts';
 import { MEMBER_ROLES } from '../../core/roles.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
+import type { Db } from '../internal.ts';
 import { refuseMember } from '../invitation/make.ts';
 import { stateOf } from '../invitation/schemas.ts';
 import { sha256Hex } from '../operator-token.ts';
@@ -30,8 +31,11 @@ export const memberAccept = defineVerb({
   }),
   once: ['token'],
   async run({ ctx, input }) {
+    const hash = sha256Hex(input.invitation);
+    // Read first: guesses of strangers take no lock.
+    await requireInvitation(ctx.db, hash);
     return ctx.transaction(async (trx) => {
-      const invitation = await takeInvitation(trx, ctx, sha256Hex(input.invitation));
+      const invitation = await takeInvitation(trx, ctx, hash);
       const { tenant_id: tenantId, email, role } = invitation;
       await refuseMember(trx, tenantId, email);
       const name = input.name ?? invitation.name ?? email;
@@ -46,7 +50,14 @@ export const memberAccept = defineVerb({
   },
 });
 
-/** Throws `not_found` for one that there never was, `conflict` for one that is used, withdrawn or too old. */
+/** Throws `not_found` for one that there never was. */
+async function requireInvitation(db: Db, hash: string): Promise<Row<'invitations'>> {
+  const row = await db.selectFrom('invitations').selectAll().where('hash', '=', hash).executeTakeFirst();
+  if (row === undefined) throw new CubitError('not_found', 'There is no such invitation. Check that it is whole.');
+  return row;
+}
+
+/** Throws `conflict` for one that is used, withdrawn or too old. */
 async function takeInvitation(trx: Trx, ctx: Ctx, hash: string): Promise<Row<'invitations'>> {
   const nowMs = ctx.now();
   const taken = await trx
@@ -59,9 +70,7 @@ async function takeInvitation(trx: Trx, ctx: Ctx, hash: string): Promise<Row<'in
     .returningAll()
     .executeTakeFirst();
   if (taken !== undefined) return taken;
-  const row = await trx.selectFrom('invitations').selectAll().where('hash', '=', hash).executeTakeFirst();
-  if (row === undefined) throw new CubitError('not_found', 'There is no such invitation. Check that it is whole.');
-  const reason = stateOf(row, nowMs);
+  const reason = stateOf(await requireInvitation(trx, hash), nowMs);
   const why = { open: 'taken', accepted: 'used already', revoked: 'withdrawn', expired: 'too old' }[reason];
   throw new CubitError('conflict', `This invitation is ${why}. Ask for a new one.`, { details: { reason } });
 }
