@@ -5,10 +5,10 @@ import type { Catalog } from '../catalog/schema.ts';
 import { formatId, ID_BYTES, type IdKind } from '../core/ids.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
-import { checkAccess } from './access.ts';
 import { Idempotency, Replay } from './idempotency.ts';
 import { readInput } from './input.ts';
 import { toJson } from './json.ts';
+import { checkAccess } from './permission.ts';
 import type { Actor, Ctx, ProbeServer, Verb } from './verb.ts';
 
 /** A pino logger fits. */

@@ -1,8 +1,8 @@
 import { CubitError } from '../../core/errors.ts';
 import type { MemberRole } from '../../core/roles.ts';
 import { actorName, audit } from '../../store/audit.ts';
-import { requireCover } from '../access.ts';
 import { selectMembers } from '../member/schemas.ts';
+import { requireCover } from '../permission.ts';
 import { INVITATION_PREFIX, makeSecret } from '../secret.ts';
 import type { Ctx, Trx } from '../verb.ts';
 import { invitationView } from './schemas.ts';

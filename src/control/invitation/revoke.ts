@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
-import { requireCover } from '../access.ts';
 import { notFound, scopeOf } from '../internal.ts';
+import { requireCover } from '../permission.ts';
 import { Id } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Invitation, invitationView } from './schemas.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { KeyRole } from '../../core/roles.ts';
 import { audit } from '../../store/audit.ts';
-import { requireCover } from '../access.ts';
 import { invalidField } from '../input.ts';
 import { requireTenant } from '../internal.ts';
+import { requireCover } from '../permission.ts';
 import { Name, TenantId } from '../schemas.ts';
 import { KEY_PREFIX, makeSecret } from '../secret.ts';
 import { defineVerb, tenantOf } from '../verb.ts';

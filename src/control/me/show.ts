@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { PERMISSIONS, type Permission, permissionsOf, ROLES } from '../../core/roles.ts';
 import { actorName } from '../../store/audit.ts';
-import { roleOf } from '../access.ts';
 import { requireTenant, scopeOf } from '../internal.ts';
 import { selectMembers } from '../member/schemas.ts';
+import { roleOf } from '../permission.ts';
 import { Id } from '../schemas.ts';
 import { ownMemberId } from '../token/owner.ts';
 import { defineVerb } from '../verb.ts';

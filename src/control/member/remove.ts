@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { requireCover } from '../access.ts';
 import { scopeOf } from '../internal.ts';
+import { requireCover } from '../permission.ts';
 import { Id } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { endMembership, keepAnOwner, requireMember } from './member.ts';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
-import { requireCover } from '../access.ts';
 import { notFound, scopeOf } from '../internal.ts';
+import { requireCover } from '../permission.ts';
 import { Id } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { keepAnOwner, requireMember } from './member.ts';

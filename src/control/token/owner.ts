@@ -1,7 +1,7 @@
-import { requireCover, requirePermission } from '../access.ts';
 import { invalidField } from '../input.ts';
 import { type Db, notFound, scopeOf } from '../internal.ts';
 import { type MemberRow, selectMembers } from '../member/schemas.ts';
+import { requireCover, requirePermission } from '../permission.ts';
 import type { Actor, Ctx } from '../verb.ts';
 
 /** null: a key, or the platform's own token. */
