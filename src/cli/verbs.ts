@@ -26,11 +26,6 @@ const NOUNS: Readonly<Record<string, string>> = {
   tenant: 'who buys units and pays for them',
   wallet: 'a tenant’s money: top it up, see what went in and out',
   key: 'API keys of a tenant',
-  member: 'people of a tenant and their roles',
-  invitation: 'invitations of people and what became of them',
-  token: 'what people sign in with at the control API',
-  me: 'who you are and what you may do',
-  operator: 'people who run the platform',
   model: 'models of the catalogue',
   template: 'deployment templates: what one unit of a model is and costs',
   calculator: 'how many units a traffic needs; `cubit calc` asks it more easily',
@@ -44,6 +39,11 @@ const NOUNS: Readonly<Record<string, string>> = {
   server: 'servers that run already and were adopted',
   replica: 'running copies behind the units',
   audit: 'who changed what',
+  member: 'people of a tenant and their roles',
+  invitation: 'invitations of people and what became of them',
+  token: 'what people sign in with at the control API',
+  me: 'who you are and what you may do',
+  operator: 'people who run the platform',
 };
 
 export function addVerbCommands(program: Command): void {
