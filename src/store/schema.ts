@@ -1,6 +1,8 @@
 import type { Generated, Insertable, Selectable } from 'kysely';
+import type { AccessState, Feature } from '../core/commerce/access.ts';
 import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
+import type { RequestState } from '../core/commerce/request.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
 
 /**
@@ -290,6 +292,50 @@ export interface Database {
     detail_json: string;
     created_at_ms: number;
   };
+  /** Units of a template that a tenant may hold, where the operator said so. Unique by both. */
+  quotas: {
+    id: string;
+    tenant_id: string;
+    template_id: string;
+    units: number;
+    updated_at_ms: number;
+  };
+  /** At most one that is pending for each tenant and template. */
+  quota_requests: Request & {
+    template_id: string;
+    /** The whole quota that is wanted, not what is added. */
+    units: number;
+    granted_units: number | null;
+  };
+  /** A tenant's access to a feature, once something was decided. Unique by both. */
+  accesses: {
+    id: string;
+    tenant_id: string;
+    feature: Feature;
+    state: Exclude<AccessState, 'undecided'>;
+    note: string | null;
+    updated_at_ms: number;
+  };
+  /** At most one that is pending for each tenant and feature. */
+  access_requests: Request & { feature: Feature };
+  /** What was accepted, word by word, by its hash: the catalogue may change. Never updated. */
+  agreement_texts: {
+    sha256: string;
+    version: string;
+    title: string;
+    valid_from_ms: number;
+    text: string;
+    created_at_ms: number;
+  };
+  /** Who accepted which text for a tenant. Unique by tenant and text; never updated. */
+  agreement_acceptances: {
+    id: string;
+    tenant_id: string;
+    version: string;
+    sha256: string;
+    actor: string;
+    created_at_ms: number;
+  };
   /** What only one of several processes does at a time (`store/lease.ts`). */
   leases: {
     name: string;
@@ -301,6 +347,19 @@ export interface Database {
     name: string;
     value: string;
   };
+}
+
+/** What a tenant asked the operator for. */
+interface Request {
+  id: string;
+  tenant_id: string;
+  reason: string;
+  state: RequestState;
+  /** The operator's words. */
+  note: string | null;
+  created_at_ms: number;
+  decided_at_ms: number | null;
+  decided_by: string | null;
 }
 
 export type Row<T extends keyof Database> = Selectable<Database[T]>;
@@ -315,4 +374,6 @@ export const NOTICE_KINDS = [
   'overdue',
   'overdue_cleared',
   'overdue_reclaimed',
+  'quota_decided',
+  'access_decided',
 ] as const;
