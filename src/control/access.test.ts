@@ -3,6 +3,7 @@ import { openStore } from '../store/store.ts';
 import { settle } from './billing/settle.ts';
 import { newId } from './call.ts';
 import { OPERATOR, refusal, TestControl, testControl } from './fixture.ts';
+import { quotaApply } from './quota/apply.ts';
 import { verbs } from './registry.ts';
 
 const named = (access: 'manage' | 'operator') =>
@@ -26,6 +27,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   // One world for all of them, so it is not closed with the first test that uses it.
   const control = new TestControl(await openStore({ path: ':memory:' }));
   afterAll(() => control.store.close());
+  control.deps = { ...control.deps, policy: { access: 'open', quotaUnits: 10 } };
   const owner = await control.tenant();
   const stranger = await control.tenant();
   const { endpointId, groups } = await control.endpoint(owner.manager);
@@ -35,12 +37,23 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   control.nowMs += 2 * 3_600_000;
   await settle({ ...control.deps, newId });
   const bill = await control.store.db.selectFrom('bills').selectAll().executeTakeFirstOrThrow();
+  const wanted = { templateId: 'alpha-local', units: 20, reason: 'a launch' };
+  const { applicationId } = await control.call(quotaApply, owner.manager, wanted);
   const keyId = owner.reader.kind === 'tenant' ? owner.reader.keyId : '';
   const foreign: Record<string, unknown> = {
     'tenant.show': { tenantId: owner.tenantId },
     'key.create': { tenantId: owner.tenantId, name: 'x' },
     'key.list': { tenantId: owner.tenantId },
     'key.revoke': { keyId },
+    'access.show': { tenantId: owner.tenantId },
+    'access.apply': { tenantId: owner.tenantId, reason: 'x' },
+    'agreement.show': { tenantId: owner.tenantId },
+    'agreement.accept': { tenantId: owner.tenantId, version: 'v1' },
+    'agreement.list': { tenantId: owner.tenantId },
+    'quota.list': { tenantId: owner.tenantId },
+    'quota.apply': { tenantId: owner.tenantId, ...wanted },
+    'application.list': { tenantId: owner.tenantId },
+    'application.withdraw': { applicationId },
     'endpoint.create': { tenantId: owner.tenantId, name: 'x', models: [{ modelId: 'alpha', units: 1 }] },
     'endpoint.preview': { tenantId: owner.tenantId, models: [{ modelId: 'alpha', units: 1 }] },
     'endpoint.list': { tenantId: owner.tenantId },
@@ -87,7 +100,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   });
 
   test('lists of a stranger are empty, the operator sees all', async () => {
-    for (const name of ['endpoint.list', 'order.list', 'group.list', 'replica.list', 'bill.list']) {
+    for (const name of ['endpoint.list', 'order.list', 'group.list', 'replica.list', 'bill.list', 'application.list']) {
       const verb = verbs.find((one) => one.name === name)!;
       expect(await control.call(verb, stranger.manager, {}), name).toMatchObject({ items: [] });
       expect((await control.call(verb, OPERATOR, {})) as object, name).toMatchObject({ items: [{}] });

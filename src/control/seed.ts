@@ -2,6 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { z } from 'zod';
 import { DEFAULT_MODEL_ID, DEFAULT_TEMPLATE_ID } from '../catalog/default.ts';
 import { CubitError } from '../core/errors.ts';
+import { agreementAccept } from './agreement/accept.ts';
+import { agreementShow } from './agreement/show.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import type { EndpointView } from './endpoint/schemas.ts';
 import { endpointShow } from './endpoint/show.ts';
@@ -44,7 +46,7 @@ interface Seed {
 }
 
 /**
- * Sells the first unit: tenant, credit, endpoint with one unit, key. Through the ordinary verbs, and each step at most
+ * Sells the first unit: tenant, credit, agreement, endpoint with one unit, key. Through the ordinary verbs, and each step at most
  * once however often this runs and wherever it is killed; a failed unit is ordered anew. Resolves when the unit is
  * ready. Throws `engine_unavailable` with the reason when it cannot be started.
  */
@@ -55,6 +57,7 @@ export async function seedDemo(parts: {
 }): Promise<Demo> {
   const seed: Seed = { call: parts.call, facts: factsOf(parts.db), say: parts.say };
   const tenantId = await demoTenant(seed);
+  await acceptAgreement(seed, tenantId);
   const known = await seed.facts.get('demo-endpoint');
   const endpointId = known ?? (await demoEndpoint(seed, tenantId));
   if (known !== null && !(await unitIsKept(seed, tenantId, endpointId))) {
@@ -72,6 +75,14 @@ async function demoTenant({ call, facts }: Seed): Promise<string> {
   await call(walletTopUp, { tenantId, amount: CREDIT, reference: 'demo credit' }, 'seed-top-up');
   await facts.set('demo-tenant', tenantId);
   return tenantId;
+}
+
+/** Whoever starts a demo stands in for its tenant. */
+async function acceptAgreement({ call, say }: Seed, tenantId: string): Promise<void> {
+  const agreement = await orNull(() => call(agreementShow, { tenantId }, null));
+  if (agreement === null || agreement.acceptance !== null) return;
+  say(`Accepting “${agreement.title}”, version ${agreement.version}, for the tenant ${NAME}.`);
+  await call(agreementAccept, { tenantId, version: agreement.version }, null);
 }
 
 async function demoEndpoint({ call, facts, say }: Seed, tenantId: string): Promise<string> {
@@ -126,9 +137,13 @@ async function demoKey({ call, facts }: Seed, tenantId: string): Promise<string 
   return key;
 }
 
-async function showOrNull(call: SeedCall, tenantId: string, endpointId: string): Promise<EndpointView | null> {
+function showOrNull(call: SeedCall, tenantId: string, endpointId: string): Promise<EndpointView | null> {
+  return orNull(() => call(endpointShow, { tenantId, endpointId }, null));
+}
+
+async function orNull<T>(show: () => Promise<T>): Promise<T | null> {
   try {
-    return await call(endpointShow, { tenantId, endpointId }, null);
+    return await show();
   } catch (error) {
     if (error instanceof CubitError && error.code === 'not_found') return null;
     throw error;

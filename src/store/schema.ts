@@ -1,8 +1,8 @@
 import type { Generated, Insertable, Selectable } from 'kysely';
 import type { AccessState, Feature } from '../core/commerce/access.ts';
+import type { ApplicationState } from '../core/commerce/application.ts';
 import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
-import type { RequestState } from '../core/commerce/request.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
 
 /**
@@ -300,24 +300,33 @@ export interface Database {
     units: number;
     updated_at_ms: number;
   };
-  /** At most one that is pending for each tenant and template. */
-  quota_requests: Request & {
-    template_id: string;
-    /** The whole quota that is wanted, not what is added. */
-    units: number;
+  /** What a tenant applied for. At most one that is pending for each tenant, kind and `about`. */
+  applications: {
+    id: string;
+    tenant_id: string;
+    kind: (typeof APPLICATION_KINDS)[number];
+    /** The template of a quota, the feature of an access. */
+    about: string;
+    /** Quota: the whole of it that is wanted, not what is added. */
+    units: number | null;
     granted_units: number | null;
+    reason: string;
+    state: ApplicationState;
+    /** The operator's words. */
+    note: string | null;
+    created_at_ms: number;
+    decided_at_ms: number | null;
+    decided_by: string | null;
   };
   /** A tenant's access to a feature, once something was decided. Unique by both. */
   accesses: {
     id: string;
     tenant_id: string;
     feature: Feature;
-    state: Exclude<AccessState, 'undecided'>;
+    state: AccessState;
     note: string | null;
     updated_at_ms: number;
   };
-  /** At most one that is pending for each tenant and feature. */
-  access_requests: Request & { feature: Feature };
   /** What was accepted, word by word, by its hash: the catalogue may change. Never updated. */
   agreement_texts: {
     sha256: string;
@@ -349,19 +358,6 @@ export interface Database {
   };
 }
 
-/** What a tenant asked the operator for. */
-interface Request {
-  id: string;
-  tenant_id: string;
-  reason: string;
-  state: RequestState;
-  /** The operator's words. */
-  note: string | null;
-  created_at_ms: number;
-  decided_at_ms: number | null;
-  decided_by: string | null;
-}
-
 export type Row<T extends keyof Database> = Selectable<Database[T]>;
 export type NewRow<T extends keyof Database> = Insertable<Database[T]>;
 
@@ -377,3 +373,5 @@ export const NOTICE_KINDS = [
   'quota_decided',
   'access_decided',
 ] as const;
+
+export const APPLICATION_KINDS = ['quota', 'access'] as const;

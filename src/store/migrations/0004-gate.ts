@@ -9,12 +9,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('updated_at_ms', 'bigint', (column) => column.notNull())
     .addUniqueConstraint('quotas_once', ['tenant_id', 'template_id'])
     .execute();
-  await requests(db, 'quota_requests')
-    .addColumn('template_id', 'text', (column) => column.notNull())
-    .addColumn('units', 'bigint', (column) => column.notNull())
-    .addColumn('granted_units', 'bigint')
-    .execute();
-  await requestIndexes(db, 'quota_requests', 'template_id');
   await table(db, 'accesses')
     .addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'))
     .addColumn('feature', 'text', (column) => column.notNull())
@@ -23,10 +17,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('updated_at_ms', 'bigint', (column) => column.notNull())
     .addUniqueConstraint('accesses_once', ['tenant_id', 'feature'])
     .execute();
-  await requests(db, 'access_requests')
-    .addColumn('feature', 'text', (column) => column.notNull())
-    .execute();
-  await requestIndexes(db, 'access_requests', 'feature');
+  await applicationTable(db);
   await agreementTables(db);
 }
 
@@ -53,27 +44,29 @@ async function agreementTables(db: Kysely<unknown>): Promise<void> {
   await index(db, 'agreement_acceptances', ['created_at_ms', 'id']);
 }
 
-function requests(db: Kysely<unknown>, name: string) {
-  return table(db, name)
+async function applicationTable(db: Kysely<unknown>): Promise<void> {
+  await table(db, 'applications')
     .addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'))
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('about', 'text', (column) => column.notNull())
+    .addColumn('units', 'bigint')
+    .addColumn('granted_units', 'bigint')
     .addColumn('reason', 'text', (column) => column.notNull())
     .addColumn('state', 'text', (column) => column.notNull())
     .addColumn('note', 'text')
     .addColumn('created_at_ms', 'bigint', (column) => column.notNull())
     .addColumn('decided_at_ms', 'bigint')
-    .addColumn('decided_by', 'text');
-}
-
-async function requestIndexes(db: Kysely<unknown>, name: string, about: string): Promise<void> {
+    .addColumn('decided_by', 'text')
+    .execute();
   await db.schema
-    .createIndex(`${name}_pending`)
-    .on(name)
-    .columns(['tenant_id', about])
+    .createIndex('applications_pending')
+    .on('applications')
+    .columns(['tenant_id', 'kind', 'about'])
     .unique()
     .where(sql.ref('state'), '=', sql.lit('pending'))
     .execute();
-  await index(db, name, ['tenant_id', 'created_at_ms', 'id']);
-  await index(db, name, ['created_at_ms', 'id']);
+  await index(db, 'applications', ['tenant_id', 'created_at_ms', 'id']);
+  await index(db, 'applications', ['created_at_ms', 'id']);
 }
 
 function table(db: Kysely<unknown>, name: string) {
