@@ -18,7 +18,7 @@ export const agreementAccept = defineVerb({
   async run({ ctx, input }) {
     return ctx.transaction(async (trx) => {
       const { id } = await requireTenant(trx, tenantOf(ctx, input));
-      const agreement = namedAgreement(agreementNow(ctx), input.version);
+      const agreement = namedAgreement(agreementNow(ctx), input.version, 'version');
       return acceptanceView(await accept(trx, ctx, id, agreement));
     });
   },

@@ -38,15 +38,15 @@ export async function requireAgreement(
 ): Promise<void> {
   const current = agreementNow(ctx);
   if (agreementVersion !== undefined) {
-    await accept(trx, ctx, tenantId, namedAgreement(current, agreementVersion));
+    await accept(trx, ctx, tenantId, namedAgreement(current, agreementVersion, 'agreementVersion'));
   } else if (current !== null && (await acceptanceOf(trx, tenantId, current)) === undefined) {
     throw agreementRequired(current, 'has to be accepted first', null);
   }
 }
 
 /** The current version, when it is the one that is named. Throws `invalid_request`, `agreement_required`. */
-export function namedAgreement(current: Agreement | null, version: string): Agreement {
-  if (current === null) throw invalidField('agreementVersion', 'there is no agreement to accept here; leave it out');
+export function namedAgreement(current: Agreement | null, version: string, field: string): Agreement {
+  if (current === null) throw invalidField(field, 'there is no agreement to accept here; leave it out');
   if (current.version === version) return current;
   throw agreementRequired(current, `is the current version, not ${version}`, version);
 }
