@@ -2,6 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { z } from 'zod';
 import { DEFAULT_MODEL_ID, DEFAULT_TEMPLATE_ID } from '../catalog/default.ts';
 import { CubitError } from '../core/errors.ts';
+import { accessGrant } from './access/grant.ts';
+import { accessShow } from './access/show.ts';
 import { agreementAccept } from './agreement/accept.ts';
 import { agreementShow } from './agreement/show.ts';
 import { endpointCreate } from './endpoint/create.ts';
@@ -14,6 +16,8 @@ import { keyList } from './key/list.ts';
 import { keyRevoke } from './key/revoke.ts';
 import { orderList } from './order/list.ts';
 import { orderNew } from './order/new.ts';
+import { quotaList } from './quota/list.ts';
+import { quotaSet } from './quota/set.ts';
 import { tenantCreate } from './tenant/create.ts';
 import type { Verb } from './verb.ts';
 import { walletTopUp } from './wallet/top-up.ts';
@@ -85,7 +89,20 @@ async function acceptAgreement({ call, say }: Seed, tenantId: string): Promise<v
   await call(agreementAccept, { tenantId, version: agreement.version }, null);
 }
 
-async function demoEndpoint({ call, facts, say }: Seed, tenantId: string): Promise<string> {
+/** Where tenants have to apply for access, or have no quota by default, the demo has the operator's word. */
+async function allowOneUnit({ call }: Seed, tenantId: string): Promise<void> {
+  const { mayBuy, state } = await call(accessShow, { tenantId }, null);
+  if (!mayBuy && state === 'undecided') await call(accessGrant, { tenantId, note: NAME }, null);
+  const templateId = DEFAULT_TEMPLATE_ID;
+  const [quota] = (await call(quotaList, { tenantId, templateId }, null)).items;
+  if (quota?.limitUnits === 0 && quota.source !== 'tenant') {
+    await call(quotaSet, { tenantId, templateId, units: 1, note: NAME }, null);
+  }
+}
+
+async function demoEndpoint(seed: Seed, tenantId: string): Promise<string> {
+  const { call, facts, say } = seed;
+  await allowOneUnit(seed, tenantId);
   say(`Ordering one unit of ${DEFAULT_MODEL_ID} for the tenant ${NAME}.`);
   const models = [{ modelId: DEFAULT_MODEL_ID, templateId: DEFAULT_TEMPLATE_ID, units: 1 }];
   const { endpointId } = await call(endpointCreate, { tenantId, name: NAME, models }, 'seed-endpoint');

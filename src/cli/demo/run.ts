@@ -26,7 +26,7 @@ const TWO_HOURS_MS = 2 * 3_600_000;
 export async function runDemo(options: DemoOptions): Promise<boolean> {
   const dataDir = mkdtempSync(join(tmpdir(), 'cubit-demo-'));
   const clock = { aheadMs: 0 };
-  const config = loadConfig({ dataDir, port: 0, demo: true });
+  const config = loadConfig({ dataDir, port: 0, demo: true, access: 'open', quotaUnits: null });
   const log = createLog({ level: 'warn', file: join(dataDir, 'cubit.log') });
   let cubit: Cubit | undefined;
   let stopping: Promise<void> | undefined;
