@@ -88,7 +88,7 @@ function agreementRequired(current: Agreement, what: string, given: string | nul
   const { version, title } = current;
   return new CubitError(
     'agreement_required',
-    `The agreement ${version} “${title}” ${what}. Read it (cubit agreement show), then accept it (cubit agreement accept --version ${version}) or send agreementVersion with the order.`,
+    `The agreement ${version} “${title}” ${what}. Read it (cubit agreement show), then accept it (cubit agreement accept --version ${version}) or send it with the order (agreementVersion, --agreement-version).`,
     { details: { version, title, given, text: { method: 'GET', path: '/api/v1/agreement' } } },
   );
 }
