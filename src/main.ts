@@ -125,6 +125,7 @@ async function start(
   const control: ControlDeps = {
     db: store.db,
     catalog,
+    policy: { access: config.access, quotaUnits: config.quotaUnits },
     fleet,
     operatorToken,
     probe: (target) => probeServer(target.url, target.apiKey),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { CubitError } from '../core/errors.ts';
+import { readAgreements } from './agreements.ts';
 import { checkCatalog } from './check.ts';
 import { Cloud } from './clouds.ts';
 import type { Entry, Fault } from './fault.ts';
@@ -26,6 +27,7 @@ export async function loadCatalog(dir: string = defaultCatalogDir, ownProfilesDi
   if (ownProfilesDir !== undefined) profiles.push(...(await readProfiles(ownProfilesDir, '', faults)));
   const templates = withProfiles(await readSingles(dir, 'templates', Template, faults), profiles, faults);
   const priceBook = parse(PriceBook, await readJson(dir, 'prices.json', faults), 'prices.json', '', faults);
+  const agreements = await readAgreements(dir, faults);
   const clouds = await readClouds(dir, faults);
   faults.push(...checkCatalog({ models, machineTypes, templates, priceBook }));
   if (faults.length > 0) throw catalogInvalid(dir, faults);
@@ -34,6 +36,7 @@ export async function loadCatalog(dir: string = defaultCatalogDir, ownProfilesDi
     machineTypes: byId(machineTypes),
     templates: byId(templates),
     priceBook: priceBook!,
+    agreements,
     clouds: clouds.flatMap(({ value }) => value ?? []),
   };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Agreement } from './agreements.ts';
 import type { Cloud } from './clouds.ts';
 
 /**
@@ -203,6 +204,8 @@ export const Template = z.strictObject({
   /** Tokens that the KV cache of one unit holds (its decode machines, where roles are apart). */
   kvTokensPerUnit: count,
   startupMs: count,
+  /** Units that one tenant may hold without asking for more; the platform's number unless said. */
+  quotaUnits: z.int().nonnegative().max(1_000_000).optional(),
   /** The step model of a unit; DESIGN §3. */
   profile: z.strictObject({
     from: z.enum(['measured', 'facts']),
@@ -304,6 +307,8 @@ export interface Catalog {
   readonly machineTypes: ReadonlyMap<string, MachineType>;
   readonly templates: ReadonlyMap<string, Template>;
   readonly priceBook: PriceBook;
+  /** What tenants accept before they buy, every version; empty: nothing. */
+  readonly agreements: readonly Agreement[];
   /** How clouds count, for comparison; empty without `clouds.json`. */
   readonly clouds: readonly Cloud[];
 }

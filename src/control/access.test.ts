@@ -4,6 +4,7 @@ import { settle } from './billing/settle.ts';
 import { newId } from './call.ts';
 import { OPERATOR, refusal, TestControl } from './fixture.ts';
 import { memberInvite } from './member/invite.ts';
+import { quotaApply } from './quota/apply.ts';
 import { verbs } from './registry.ts';
 
 /** Ids that belong to another tenant, for each verb that takes one. */
@@ -11,6 +12,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   // One world for all of them, so it is not closed with the first test that uses it.
   const control = new TestControl(await openStore({ path: ':memory:' }));
   afterAll(() => control.store.close());
+  control.deps = { ...control.deps, policy: { access: 'open', quotaUnits: 10 } };
   const owner = await control.tenant();
   const stranger = await control.tenant();
   const { memberId } = await control.member(owner.tenantId, 'viewer');
@@ -29,11 +31,22 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   await settle({ ...control.deps, newId });
   const bill = await control.store.db.selectFrom('bills').selectAll().executeTakeFirstOrThrow();
   const keyId = owner.reader.kind === 'key' ? owner.reader.keyId : '';
+  const wanted = { templateId: 'alpha-local', units: 20, reason: 'a launch' };
+  const { applicationId } = await control.call(quotaApply, owner.manager, wanted);
   const foreign: Record<string, unknown> = {
     'tenant.show': { tenantId: owner.tenantId },
     'key.create': { tenantId: owner.tenantId, name: 'x' },
     'key.list': { tenantId: owner.tenantId },
     'key.revoke': { keyId },
+    'access.show': { tenantId: owner.tenantId },
+    'access.apply': { tenantId: owner.tenantId, reason: 'x' },
+    'agreement.show': { tenantId: owner.tenantId },
+    'agreement.accept': { tenantId: owner.tenantId, version: 'v1' },
+    'agreement.list': { tenantId: owner.tenantId },
+    'quota.list': { tenantId: owner.tenantId },
+    'quota.apply': { tenantId: owner.tenantId, ...wanted },
+    'application.list': { tenantId: owner.tenantId },
+    'application.withdraw': { applicationId },
     'endpoint.create': { tenantId: owner.tenantId, name: 'x', models: [{ modelId: 'alpha', units: 1 }] },
     'endpoint.preview': { tenantId: owner.tenantId, models: [{ modelId: 'alpha', units: 1 }] },
     'endpoint.list': { tenantId: owner.tenantId },
@@ -88,7 +101,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   });
 
   test('lists of a stranger are empty, the operator sees all', async () => {
-    for (const name of ['endpoint.list', 'order.list', 'group.list', 'replica.list', 'bill.list']) {
+    for (const name of ['endpoint.list', 'order.list', 'group.list', 'replica.list', 'bill.list', 'application.list']) {
       const verb = verbs.find((one) => one.name === name)!;
       expect(await control.call(verb, stranger.manager, {}), name).toMatchObject({ items: [] });
       expect((await control.call(verb, OPERATOR, {})) as object, name).toMatchObject({ items: [{}] });

@@ -9,7 +9,7 @@ import { Idempotency, Replay } from './idempotency.ts';
 import { readInput } from './input.ts';
 import { toJson } from './json.ts';
 import { checkAccess } from './permission.ts';
-import type { Actor, Ctx, ProbeServer, Verb } from './verb.ts';
+import type { Actor, Ctx, ProbeServer, SalesPolicy, Verb } from './verb.ts';
 
 /** A pino logger fits. */
 export interface ControlLog {
@@ -21,6 +21,7 @@ export interface ControlLog {
 export interface ControlDeps {
   readonly db: Kysely<Database>;
   readonly catalog: Catalog;
+  readonly policy: SalesPolicy;
   readonly fleet: Fleet;
   readonly operatorToken: string;
   readonly probe: ProbeServer;
@@ -88,11 +89,12 @@ function contextOf(
   idempotencyKey: string | null,
   idempotency: Idempotency | null,
 ): Ctx {
-  const { db, catalog, fleet, probe } = deps;
+  const { db, catalog, policy, fleet, probe } = deps;
   const makeId = (kind: IdKind) => deps.newId?.(kind) ?? newId(kind);
   return {
     db,
     catalog,
+    policy,
     fleet,
     probe,
     actor: call.actor,

@@ -147,6 +147,7 @@ export class TestControl {
     this.deps = {
       db: store.db,
       catalog: testCatalog(),
+      policy: { access: 'open', quotaUnits: null },
       fleet: this.fleet,
       operatorToken: OPERATOR_TOKEN,
       probe: (server) => this.probe(server),
@@ -276,6 +277,7 @@ function testCatalog(): Catalog {
   return {
     models: new Map(models.map((one) => [one.id, one])),
     machineTypes: new Map(),
+    agreements: [],
     clouds: [],
     templates: new Map(templates.map((one) => [one.id, one])),
     priceBook: {

@@ -1,3 +1,14 @@
+import { accessApply } from './access/apply.ts';
+import { accessGrant } from './access/grant.ts';
+import { accessRevoke } from './access/revoke.ts';
+import { accessShow } from './access/show.ts';
+import { agreementAccept } from './agreement/accept.ts';
+import { agreementList } from './agreement/list.ts';
+import { agreementShow } from './agreement/show.ts';
+import { applicationApprove } from './application/approve.ts';
+import { applicationList } from './application/list.ts';
+import { applicationRefuse } from './application/refuse.ts';
+import { applicationWithdraw } from './application/withdraw.ts';
 import { auditList } from './audit/list.ts';
 import { billList } from './billing/list.ts';
 import { billPreview } from './billing/preview.ts';
@@ -40,6 +51,9 @@ import { orderRenew } from './order/renew.ts';
 import { orderResize } from './order/resize.ts';
 import { orderShow } from './order/show.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
+import { quotaApply } from './quota/apply.ts';
+import { quotaList } from './quota/list.ts';
+import { quotaSet } from './quota/set.ts';
 import { replicaList } from './replica/list.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
@@ -71,6 +85,20 @@ export const verbs: readonly Verb[] = [
   keyCreate,
   keyList,
   keyRevoke,
+  accessShow,
+  accessApply,
+  accessGrant,
+  accessRevoke,
+  agreementShow,
+  agreementAccept,
+  agreementList,
+  quotaList,
+  quotaApply,
+  quotaSet,
+  applicationList,
+  applicationApprove,
+  applicationRefuse,
+  applicationWithdraw,
   modelList,
   modelShow,
   templateList,

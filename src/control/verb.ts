@@ -1,6 +1,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { z } from 'zod';
 import type { Catalog } from '../catalog/schema.ts';
+import type { AccessPolicy } from '../core/commerce/access.ts';
 import { CubitError } from '../core/errors.ts';
 import type { IdKind } from '../core/ids.ts';
 import type { KeyRole, MemberRole, Permission } from '../core/roles.ts';
@@ -50,10 +51,18 @@ export type ProbeServer = (server: { readonly url: string; readonly apiKey: stri
   readonly reason: string | null;
 }>;
 
+/** How this installation sells, by its configuration. */
+export interface SalesPolicy {
+  readonly access: AccessPolicy;
+  /** Units of one template that a tenant may hold without asking; null: no limit. A template's own number goes before. */
+  readonly quotaUnits: number | null;
+}
+
 export interface Ctx {
   /** For reads. Inside a transaction use its `trx` only: an embedded store has one connection. */
   readonly db: Kysely<Database>;
   readonly catalog: Catalog;
+  readonly policy: SalesPolicy;
   readonly fleet: Fleet;
   readonly actor: Actor;
   readonly requestId: string;

@@ -16,12 +16,14 @@ const TABLE = {
   // Who asks
   invalid_api_key: [401, 'authentication_error'],
   forbidden: [403, 'permission_error'],
+  access_required: [403, 'permission_error'],
   // State and money
   conflict: [409, 'conflict_error'],
   idempotency_conflict: [409, 'conflict_error'],
   invalid_transition: [409, 'conflict_error'],
   quote_changed: [409, 'conflict_error'],
   quota_exceeded: [409, 'conflict_error'],
+  agreement_required: [409, 'conflict_error'],
   payment_required: [402, 'payment_error'],
   capacity_exhausted: [503, 'server_error'],
   // Admission

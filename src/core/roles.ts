@@ -9,7 +9,7 @@ export const PERMISSIONS = {
   use: 'send requests to endpoints',
   manage_endpoints: 'change and delete endpoints',
   manage_keys: 'make and revoke API keys',
-  buy: 'place orders: new endpoints and units, resize, unsubscribe',
+  buy: 'place orders: new endpoints and units, resize, unsubscribe; what that takes: applying for access and quota, agreements',
   pay: 'keep paying for what was bought: renew, auto-renew',
   manage_members: 'invite people, change their roles, remove them, revoke their tokens',
   manage_owners: 'the same for owners',

@@ -1,4 +1,6 @@
 import type { Generated, Insertable, Selectable } from 'kysely';
+import type { AccessState, Feature } from '../core/commerce/access.ts';
+import type { ApplicationState } from '../core/commerce/application.ts';
 import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
 import type { KeyRole, MemberRole } from '../core/roles.ts';
@@ -339,6 +341,59 @@ export interface Database {
     detail_json: string;
     created_at_ms: number;
   };
+  /** Units of a template that a tenant may hold, where the operator said so. Unique by both. */
+  quotas: {
+    id: string;
+    tenant_id: string;
+    template_id: string;
+    units: number;
+    updated_at_ms: number;
+  };
+  /** What a tenant applied for. At most one that is pending for each tenant, kind and `about`. */
+  applications: {
+    id: string;
+    tenant_id: string;
+    kind: (typeof APPLICATION_KINDS)[number];
+    /** The template of a quota, the feature of an access. */
+    about: string;
+    /** Quota: the whole of it that is wanted, not what is added. */
+    units: number | null;
+    granted_units: number | null;
+    reason: string;
+    state: ApplicationState;
+    /** The operator's words. */
+    note: string | null;
+    created_at_ms: number;
+    decided_at_ms: number | null;
+    decided_by: string | null;
+  };
+  /** A tenant's access to a feature, once something was decided. Unique by both. */
+  accesses: {
+    id: string;
+    tenant_id: string;
+    feature: Feature;
+    state: AccessState;
+    note: string | null;
+    updated_at_ms: number;
+  };
+  /** What was accepted, word by word, by its hash: the catalogue may change. Never updated. */
+  agreement_texts: {
+    sha256: string;
+    version: string;
+    title: string;
+    valid_from_ms: number;
+    text: string;
+    created_at_ms: number;
+  };
+  /** Who accepted which text for a tenant. Unique by tenant and text; never updated. */
+  agreement_acceptances: {
+    id: string;
+    tenant_id: string;
+    version: string;
+    sha256: string;
+    actor: string;
+    created_at_ms: number;
+  };
   /** What only one of several processes does at a time (`store/lease.ts`). */
   leases: {
     name: string;
@@ -364,4 +419,8 @@ export const NOTICE_KINDS = [
   'overdue',
   'overdue_cleared',
   'overdue_reclaimed',
+  'quota_decided',
+  'access_decided',
 ] as const;
+
+export const APPLICATION_KINDS = ['quota', 'access'] as const;

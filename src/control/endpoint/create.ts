@@ -7,6 +7,7 @@ import { checkAutoRenew } from '../order/new.ts';
 import { checkSellable, placeNewOrder } from '../order/place.ts';
 import { askedAtMsOf, checkQuote, type Quote, quoteNew } from '../order/quote.ts';
 import {
+  AgreementVersion,
   AutoRenewMonths,
   BillingType,
   Id,
@@ -54,6 +55,7 @@ export const endpointCreate = defineVerb({
     models: WantedModels,
     maxWaitMs: MaxWaitMs.default(10_000),
     overflowPolicy: OverflowPolicy.default('queue'),
+    agreementVersion: AgreementVersion.optional(),
     quoteId: QuoteId.optional(),
   }),
   output: Endpoint,
@@ -80,7 +82,8 @@ export const endpointCreate = defineVerb({
       for (const [index, entry] of chosen.entries()) {
         const served = await insertServedModel(trx, ctx, endpoint, entry);
         const { autoRenewMonths } = input.models[index]!;
-        const { order } = await placeNewOrder(trx, ctx, { tenant, served, autoRenewMonths }, quotes[index]!);
+        const wanted = { tenant, served, autoRenewMonths, agreementVersion: input.agreementVersion };
+        const { order } = await placeNewOrder(trx, ctx, wanted, quotes[index]!);
         orderIds.push(order.id);
       }
       await audit(trx, ctx, {

@@ -11,14 +11,15 @@ const Notice = z.object({
   noticeId: Id,
   tenantId: Id,
   kind: NoticeKind,
-  subject: Id.describe('The group or tenant that it is about'),
+  subject: Id.describe('The group, tenant, application, quota or access that it is about'),
   dueAtMs: EpochMs,
   detail: z.record(z.string(), z.unknown()),
 });
 
 export const noticeList = defineVerb({
   name: 'notice.list',
-  summary: 'What a tenant was to be told: terms that end, renewals, overdue wallets, units taken back. Newest first.',
+  summary:
+    'What a tenant was to be told: terms that end, renewals, overdue wallets, units taken back, quota and access. Newest first.',
   access: 'view',
   route: { method: 'GET', path: '/notices' },
   input: z.strictObject({ tenantId: TenantFilter, kind: NoticeKind.optional(), subject: Id.optional(), ...PageInput }),

@@ -3,7 +3,16 @@ import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { invalidField } from '../input.ts';
 import { holdEndpoint, requireEndpoint, requireTenant, scopeOf } from '../internal.ts';
-import { AutoRenewMonths, BillingType, Id, Months, QuoteId, TenantFilter, Units } from '../schemas.ts';
+import {
+  AgreementVersion,
+  AutoRenewMonths,
+  BillingType,
+  Id,
+  Months,
+  QuoteId,
+  TenantFilter,
+  Units,
+} from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
 import { checkSellable, placeNewOrder } from './place.ts';
 import { askedAtMsOf, checkQuote, quoteNew } from './quote.ts';
@@ -26,6 +35,7 @@ export const orderNew = defineVerb({
   input: z.strictObject({
     ...NewOrderInput,
     autoRenewMonths: AutoRenewMonths.optional(),
+    agreementVersion: AgreementVersion.optional(),
     quoteId: QuoteId.optional(),
   }),
   output: Placed,

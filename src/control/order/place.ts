@@ -10,6 +10,7 @@ import { LIVE_GROUP_STATES } from '../internal.ts';
 import { applyPlan } from '../prepaid/apply.ts';
 import { replicasById, specsOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
+import { admitPurchase } from './admit.ts';
 import { orderThrough } from './move.ts';
 import type { Price } from './price.ts';
 import { moneyOf, type Quote } from './quote.ts';
@@ -109,7 +110,7 @@ async function unstartedUnits(trx: Trx, fleet: Ctx['fleet'], templateId: string)
 }
 
 /**
- * Places an order for a new group of a served model: checks wallet and capacity, then writes group, price and order. The
+ * Places an order for a new group of a served model: checks what buyers need, capacity and wallet, and writes group, price and order. The
  * price is the quote's; the first segment keeps it, whenever the order succeeds.
  */
 export async function placeNewOrder(
@@ -119,11 +120,14 @@ export async function placeNewOrder(
     readonly tenant: Row<'tenants'>;
     readonly served: Pick<Row<'served_models'>, 'id' | 'endpoint_id'>;
     readonly autoRenewMonths?: number | undefined;
+    readonly agreementVersion?: string | undefined;
   },
   quote: Quote,
 ): Promise<{ order: Row<'orders'>; group: Row<'instance_groups'> }> {
   const { tenant, served } = wanted;
   const { billingType, templateId, units, price, atMs } = quote;
+  const { agreementVersion } = wanted;
+  await admitPurchase(trx, ctx, { tenantId: tenant.id, templateId, unitsAdded: units, agreementVersion });
   await checkCapacity(trx, ctx.fleet, templateId, units);
   const group: Row<'instance_groups'> = {
     id: ctx.newId('group'),

@@ -5,6 +5,7 @@ import type { Row } from '../../store/schema.ts';
 import { segmentsOf } from '../group/schemas.ts';
 import { BillingType, Count, EpochMs, Id, Money, money } from '../schemas.ts';
 import type { Ctx, Trx } from '../verb.ts';
+import { Needs, needsOf } from './needs.ts';
 import { freeMicrosOf } from './place.ts';
 import { moneyOf, QUOTE_MS_MAX, type Quote, quoteIdOf } from './quote.ts';
 import { OrderKind } from './schemas.ts';
@@ -44,6 +45,7 @@ export const Preview = z.object({
   payNow: Money,
   payBack: Money,
   walletAvailable: Money.describe('Balance less what was used but not billed yet'),
+  needs: Needs.nullable().describe('What buyers need beside money; null: nothing is bought'),
 });
 
 /** Quotes of one tenant for people and programs. */
@@ -65,6 +67,7 @@ export async function previewView(
     payNow: money(total('payMicros'), tenant.currency),
     payBack: money(total('refundMicros'), tenant.currency),
     walletAvailable: money(await freeMicrosOf(trx, tenant, ctx.now()), tenant.currency),
+    needs: await needsOf(trx, ctx, tenant.id, quotes),
   };
 }
 

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
+import { requireAccess } from '../access/access.ts';
+import { requireAgreement } from '../agreement/agreement.ts';
 import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
-import { Id, Months, QuoteId } from '../schemas.ts';
+import { AgreementVersion, Id, Months, QuoteId } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
 import { moveGroup } from './move.ts';
 import { checkWallet, insertOrder, termColumns } from './place.ts';
@@ -14,7 +16,12 @@ export const orderRenew = defineVerb({
   summary: 'Pay a prepaid group on: months that begin where its paid time ends. Until it is reclaimed.',
   access: 'pay',
   route: { method: 'POST', path: '/groups/{groupId}/renew' },
-  input: z.strictObject({ groupId: Id, months: Months.default(1), quoteId: QuoteId.optional() }),
+  input: z.strictObject({
+    groupId: Id,
+    months: Months.default(1),
+    agreementVersion: AgreementVersion.optional(),
+    quoteId: QuoteId.optional(),
+  }),
   output: Placed,
   async run({ ctx, input }) {
     const { quoteId, months } = input;
@@ -26,6 +33,7 @@ export const orderRenew = defineVerb({
       quoteRenew(ctx, { tenant, group: before, months }, ctx.now());
       const quote = quoteRenew(ctx, { tenant, group: before, months }, askedAtMs);
       checkQuote(quoteId, [quote], askedAtMs);
+      await requireAgreement(trx, ctx, tenant.id, input.agreementVersion);
       const { group, order } = await renewGroup(trx, ctx, { tenant, before, quote, nowMs: ctx.now() });
       await audit(trx, ctx, {
         verb: 'order.renew',
@@ -40,10 +48,13 @@ export const orderRenew = defineVerb({
   },
 });
 
-/** Carries out a renewal's quote: by hand or by auto-renewal. Throws `payment_required`, and `conflict` when it raced. */
+/**
+ * Carries out a renewal's quote: by hand or by auto-renewal. Throws `access_required`, `payment_required`, and `conflict`
+ * when it raced.
+ */
 export async function renewGroup(
   trx: Trx,
-  by: Pick<Ctx, 'now' | 'newId'>,
+  by: Pick<Ctx, 'now' | 'newId' | 'policy'>,
   renewal: {
     readonly tenant: Row<'tenants'>;
     readonly before: Row<'instance_groups'>;
@@ -52,6 +63,7 @@ export async function renewGroup(
   },
 ): Promise<{ group: Row<'instance_groups'>; order: Row<'orders'> }> {
   const { tenant, before, quote, nowMs } = renewal;
+  await requireAccess(trx, by, tenant.id);
   await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs });
   const group = await moveGroup(trx, before, ['renew'], {
     months: (before.months ?? 0) + (quote.months ?? 0),

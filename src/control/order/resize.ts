@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
+import { requireAgreement } from '../agreement/agreement.ts';
 import { billingMoment } from '../billing/moment.ts';
 import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
-import { Id, QuoteId, Units } from '../schemas.ts';
+import { AgreementVersion, Id, QuoteId, Units } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
+import { admitPurchase } from './admit.ts';
 import { moveGroup } from './move.ts';
 import { checkCapacity, checkWallet, insertOrder, insertSegment, segmentPrice } from './place.ts';
 import { askedAtMsOf, checkAgreed, checkQuote, moneyOf, type Quote, quoteResize } from './quote.ts';
@@ -16,10 +18,15 @@ export const orderResize = defineVerb({
     'Change the units of a group. Fewer: at once. More: billed when all are ready. Prepaid: the rest of the term.',
   access: 'buy',
   route: { method: 'POST', path: '/groups/{groupId}/resize' },
-  input: z.strictObject({ groupId: Id, units: Units, quoteId: QuoteId.optional() }),
+  input: z.strictObject({
+    groupId: Id,
+    units: Units,
+    agreementVersion: AgreementVersion.optional(),
+    quoteId: QuoteId.optional(),
+  }),
   output: Placed,
   async run({ ctx, input }) {
-    const { quoteId } = input;
+    const { quoteId, agreementVersion } = input;
     const askedAtMs = askedAtMsOf(quoteId, ctx.now());
     const answer = await ctx.transaction(async (trx) => {
       const before = await requireGroup(trx, scopeOf(ctx), input.groupId);
@@ -29,8 +36,12 @@ export const orderResize = defineVerb({
       checkAgreed(quoteId, quote);
       const group =
         input.units > before.units
-          ? await grow(trx, ctx, { before, tenant, quote })
+          ? await grow(trx, ctx, { before, tenant, quote, agreementVersion })
           : await shrink(trx, ctx, { before, quote });
+      // Giving back needs none, but what was sent is kept.
+      if (input.units < before.units && agreementVersion !== undefined) {
+        await requireAgreement(trx, ctx, tenant.id, agreementVersion);
+      }
       const order = await insertOrder(trx, ctx, group, { quote, done: group.state === 'active' });
       await audit(trx, ctx, {
         verb: 'order.resize',
@@ -56,8 +67,16 @@ interface Change {
 }
 
 /** A purchase: checked like one. The group serves with the units it has until the provisioner has the new ones ready. */
-async function grow(trx: Trx, ctx: Ctx, { before, quote, tenant }: Change & { readonly tenant: Row<'tenants'> }) {
-  await checkCapacity(trx, ctx.fleet, before.template_id, quote.units - before.units);
+async function grow(
+  trx: Trx,
+  ctx: Ctx,
+  change: Change & { readonly tenant: Row<'tenants'>; readonly agreementVersion: string | undefined },
+) {
+  const { before, quote, tenant, agreementVersion } = change;
+  const { template_id: templateId } = before;
+  const unitsAdded = quote.units - before.units;
+  await admitPurchase(trx, ctx, { tenantId: tenant.id, templateId, unitsAdded, agreementVersion });
+  await checkCapacity(trx, ctx.fleet, templateId, unitsAdded);
   const group = await moveGroup(trx, before, ['resize'], { units: quote.units });
   await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now() });
   return group;

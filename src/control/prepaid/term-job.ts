@@ -1,4 +1,3 @@
-import type { Catalog } from '../../catalog/schema.ts';
 import { nextTermEvents, type TermEvent } from '../../core/commerce/term.ts';
 import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
@@ -11,10 +10,10 @@ import { moveGroup, moveOrder } from '../order/move.ts';
 import { moneyOf, pendingOrders, quoteRenew } from '../order/quote.ts';
 import { renewGroup } from '../order/renew.ts';
 import { payBack } from '../order/settle.ts';
-import type { Trx } from '../verb.ts';
+import type { Ctx, Trx } from '../verb.ts';
 
 /** The calendar of prepaid groups: reminders, auto-renewal, expiry, reclaim, each group's in order of time. */
-export function termJob(options: { readonly catalog: Catalog; changed(): void }): Job {
+export function termJob(options: Pick<Ctx, 'catalog' | 'policy' | 'changed'>): Job {
   return {
     name: 'term',
     async nextDueMs({ db }, afterMs) {
@@ -43,7 +42,7 @@ export function termJob(options: { readonly catalog: Catalog; changed(): void })
   };
 }
 
-type Deps = JobDeps & { readonly catalog: Catalog };
+type Deps = JobDeps & Pick<Ctx, 'catalog' | 'policy'>;
 
 interface DueGroup {
   readonly group: Row<'instance_groups'>;
@@ -98,7 +97,7 @@ async function autoRenew(trx: Trx, deps: Deps, due: DueGroup): Promise<boolean> 
     await record(trx, deps, { verb: 'order.renew', subject: order.id, group, detail: { months, payMicros } });
     return true;
   } catch (error) {
-    // Refused before anything was written: too little money, a template that is not sold any more, a resize under way.
+    // Refused before anything was written: no access, too little money, a template that is not sold any more, a resize under way.
     if (!(error instanceof CubitError) || error.code === 'conflict' || error.status >= 500) throw error;
     await trx
       .updateTable('instance_groups')
