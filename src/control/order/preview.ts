@@ -6,7 +6,7 @@ import { segmentsOf } from '../group/schemas.ts';
 import { BillingType, Count, EpochMs, Id, Money, money } from '../schemas.ts';
 import type { Ctx, Trx } from '../verb.ts';
 import { freeMicrosOf } from './place.ts';
-import { moneyOf, QUOTE_MS_MAX, type Quote, quoteIdOf } from './quote.ts';
+import { arithmeticOf, moneyOf, QUOTE_MS_MAX, type Quote, quoteIdOf } from './quote.ts';
 import { OrderKind } from './schemas.ts';
 
 const NextBill = z.object({
@@ -71,7 +71,7 @@ export async function previewView(
 async function quotedView(trx: Trx, tenant: Row<'tenants'>, quote: Quote): Promise<z.output<typeof QuotedOrder>> {
   const { currency } = tenant;
   const { payMicros, refundMicros, penaltyMicros } = moneyOf(quote);
-  const { stretch, buys, closes } = quote.plan;
+  const { stretch } = quote.plan;
   const prepaid = quote.billingType === 'prepaid';
   const { expiryDay, expiresAtMs, reclaimAtMs } = stretch ?? { expiryDay: '', expiresAtMs: 0, reclaimAtMs: 0 };
   return {
@@ -87,7 +87,7 @@ async function quotedView(trx: Trx, tenant: Row<'tenants'>, quote: Quote): Promi
     hourlyPrice: prepaid ? null : money(quote.price.hourlyPriceMicros, currency),
     monthlyPrice: prepaid ? money(quote.price.monthlyPriceMicros, currency) : null,
     priceVersion: quote.price.version,
-    arithmetic: [...buys, ...closes].map((part) => part.arithmetic),
+    arithmetic: arithmeticOf(quote),
     term: stretch === null ? null : { expiryDay, expiresAtMs, reclaimAtMs },
     nextBill: prepaid ? null : await nextBill(trx, tenant, quote),
   };

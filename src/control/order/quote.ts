@@ -193,6 +193,11 @@ export function moneyOf({ plan }: Pick<Quote, 'plan'>): QuoteMoney {
   };
 }
 
+/** Each sum of an order, written out. */
+export function arithmeticOf({ plan }: Pick<Quote, 'plan'>): string[] {
+  return [...plan.buys, ...plan.closes].map((part) => part.arithmetic);
+}
+
 /** `q-<instant>-<hash of every figure>` */
 export function quoteIdOf(quotes: readonly Quote[], askedAtMs: number): string {
   return `q-${askedAtMs.toString(36)}-${sha256Hex(canonicalJson(quotes)).slice(0, 32)}`;
