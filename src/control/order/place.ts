@@ -216,13 +216,3 @@ export async function insertOrder(
   await applyPlan(trx, ctx, row, quote);
   return row;
 }
-
-export async function latestSegment(trx: Trx, groupId: string): Promise<Row<'group_segments'>> {
-  return trx
-    .selectFrom('group_segments')
-    .selectAll()
-    .where('group_id', '=', groupId)
-    .orderBy('from_ms', 'desc')
-    .limit(1)
-    .executeTakeFirstOrThrow();
-}
