@@ -26,7 +26,7 @@ const TemplatePrice = z.strictObject({
   hourly: decimal,
   monthly: decimal,
   /** Kept from an early refund: 0.3 = 30 %. Never 0: no refund is whole. At most 6 decimals. */
-  penalty: z.number().gt(0).max(1).refine(isMillionths, 'at most 6 decimals'),
+  penalty: z.number('a number above 0 and up to 1').gt(0).max(1).refine(isMillionths, 'at most 6 decimals'),
   /** Rising months, rising percents; the last that a term is long enough for counts. */
   discounts: z.array(Discount).max(12).optional(),
 });
@@ -36,7 +36,7 @@ const PriceBook = z.strictObject({
   version: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/, 'letters, digits, dots, hyphens; 40 at most'),
   currency: z.string().regex(/^[A-Z]{3}$/, 'a currency of three capitals, such as CNY'),
   validFrom: z.iso.datetime({ offset: true, error: 'an instant with its offset, such as 2026-11-01T00:00:00+08:00' }),
-  notes: z.string().max(1000).optional(),
+  notes: z.string().trim().min(1, 'is empty; leave it out').max(1000).optional(),
   prices: z.array(TemplatePrice).min(1, 'a price book needs one price at least').max(5000),
 });
 

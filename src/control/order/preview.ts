@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type BilledGroup, cumulative, type Segment } from '../../core/commerce/billing.ts';
+import { formatPercent } from '../../core/commerce/price-book.ts';
 import { clockHourOf } from '../../core/commerce/term.ts';
 import type { Row } from '../../store/schema.ts';
 import { segmentsOf } from '../group/schemas.ts';
@@ -27,6 +28,7 @@ export const QuotedOrder = z.object({
   penalty: Money.describe('Kept of the unused money of units that are given back'),
   hourlyPrice: Money.nullable().describe('Postpaid: of one unit'),
   monthlyPrice: Money.nullable().describe('Prepaid: of one unit'),
+  discountPercent: z.string().nullable().describe('Prepaid, for the length of the term: off the price; null: none'),
   priceVersion: z.string(),
   arithmetic: z.array(z.string()).describe('Each sum written out'),
   term: z
@@ -86,11 +88,19 @@ async function quotedView(trx: Trx, tenant: Row<'tenants'>, quote: Quote): Promi
     penalty: money(penaltyMicros, currency),
     hourlyPrice: prepaid ? null : money(quote.price.hourlyPriceMicros, currency),
     monthlyPrice: prepaid ? money(quote.price.monthlyPriceMicros, currency) : null,
+    discountPercent: discountOf(quote),
     priceVersion: quote.price.version,
     arithmetic: arithmeticOf(quote),
     term: stretch === null ? null : { expiryDay, expiresAtMs, reclaimAtMs },
     nextBill: prepaid ? null : await nextBill(trx, tenant, quote),
   };
+}
+
+/** The largest, where units join several terms at once: each sum has its own. */
+function discountOf({ plan }: Quote): string | null {
+  const percents = plan.buys.map((buy) => buy.percentMillionths);
+  const most = percents.toSorted((a, b) => Number(b - a))[0] ?? 0n;
+  return most === 0n ? null : formatPercent(most);
 }
 
 /** The running clock hour of a postpaid group, with the order's units from now on. */

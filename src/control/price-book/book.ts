@@ -1,7 +1,13 @@
 import type { PriceBook, TemplatePrice } from '../../catalog/price-book.ts';
 import type { Catalog } from '../../catalog/schema.ts';
 import { parseMicros } from '../../core/commerce/money.ts';
-import { parsePercent, pricedByMs, startsForRunningMs, type UnitPrices } from '../../core/commerce/price-book.ts';
+import {
+  parsePercent,
+  pricedByMs,
+  startsForRunningMs,
+  type UnitPrices,
+  versionAt,
+} from '../../core/commerce/price-book.ts';
 import type { Row } from '../../store/schema.ts';
 import type { Db } from '../internal.ts';
 
@@ -24,30 +30,40 @@ export function documentOf(row: Pick<Row<'price_books'>, 'document_json'>): Pric
   return JSON.parse(row.document_json) as PriceBook;
 }
 
-/** As `core/commerce/price-book.ts` `versionAt`, by the index. undefined: the store has no version. */
+/** The version that is valid at an instant. undefined: the store has none. */
 export async function rowAt(db: Db, atMs: number): Promise<Row<'price_books'> | undefined> {
-  const valid = await kept(db).where('valid_from_ms', '<=', atMs).orderBy('valid_from_ms', 'desc').executeTakeFirst();
-  return valid ?? (await kept(db).orderBy('valid_from_ms').executeTakeFirst());
+  const valid = versionAt(await keptVersions(db), atMs);
+  return valid === undefined ? undefined : rowOf(db, valid.version);
 }
 
-function kept(db: Db) {
-  return db.selectFrom('price_books').selectAll().where('withdrawn_at_ms', 'is', null).limit(1);
+/** Those that are not withdrawn, in order of their beginning. */
+export async function keptVersions(db: Db): Promise<{ readonly version: string; readonly validFromMs: number }[]> {
+  return db
+    .selectFrom('price_books')
+    .select(['version', 'valid_from_ms as validFromMs'])
+    .where('withdrawn_at_ms', 'is', null)
+    .orderBy('valid_from_ms')
+    .execute();
+}
+
+function rowOf(db: Db, version: string): Promise<Row<'price_books'>> {
+  return db.selectFrom('price_books').selectAll().where('version', '=', version).executeTakeFirstOrThrow();
+}
+
+export interface ListedPrice {
+  readonly row: Row<'price_books'>;
+  readonly price: TemplatePrice;
 }
 
 /** The price that a template was given last by an instant, also when it is not for sale any more; null: never. */
-export async function lastPriceBy(
-  db: Db,
-  templateId: string,
-  atMs: number,
-): Promise<{ readonly row: Row<'price_books'>; readonly price: TemplatePrice } | null> {
-  let row = await rowAt(db, atMs);
-  while (row !== undefined) {
+export async function lastPriceBy(db: Db, templateId: string, atMs: number): Promise<ListedPrice | null> {
+  const versions = await keptVersions(db);
+  const valid = versionAt(versions, atMs);
+  const upTo = valid === undefined ? [] : versions.slice(0, versions.indexOf(valid) + 1);
+  for (const { version } of upTo.toReversed()) {
+    const row = await rowOf(db, version);
     const price = documentOf(row).prices.find((one) => one.templateId === templateId);
     if (price !== undefined) return { row, price };
-    row = await kept(db)
-      .where('valid_from_ms', '<', row.valid_from_ms)
-      .orderBy('valid_from_ms', 'desc')
-      .executeTakeFirst();
   }
   return null;
 }
@@ -71,6 +87,11 @@ export async function runningPrice(
 ): Promise<HourlyPrice> {
   const last = await latestSegment(db, group.id);
   const listed = await lastPriceBy(db, group.template_id, pricedByMs({ orderedAtMs: group.created_at_ms, zone }, atMs));
+  return hourlyPriceFor(last, listed, zone);
+}
+
+/** After a segment: its own price, or `listed` where that started for running groups later than the segment. */
+export function hourlyPriceFor(last: Row<'group_segments'>, listed: ListedPrice | null, zone: string): HourlyPrice {
   if (listed === null || startsForRunningMs(listed.row.valid_from_ms, zone) <= last.from_ms) {
     return { hourlyPriceMicros: last.hourly_price_micros, version: last.price_version };
   }

@@ -28,9 +28,9 @@ interface Valid {
 
 /**
  * The version that is valid at an instant: the last that began. Time before the first version is the first version's, so
- * that there is always a price. `versions` in order of their beginning, one at least.
+ * that there is always a price once there is a version. `versions` in order of their beginning.
  */
-export function versionAt<V extends Valid>(versions: readonly [V, ...V[]], atMs: number): V {
+export function versionAt<V extends Valid>(versions: readonly V[], atMs: number): V | undefined {
   return versions.findLast((version) => version.validFromMs <= atMs) ?? versions[0];
 }
 
