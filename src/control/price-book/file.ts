@@ -60,3 +60,9 @@ function readCsvFile(text: string, templateIds: ReadonlySet<string>): BookFile {
     located,
   };
 }
+
+/** By line; what is in no line stays in front, as it comes. */
+export function inOrder(faults: readonly FileFault[]): FileFault[] {
+  const lineOf = ({ where }: FileFault) => Number(/^line (\d+)/.exec(where)?.[1] ?? 0);
+  return faults.toSorted((a, b) => lineOf(a) - lineOf(b));
+}

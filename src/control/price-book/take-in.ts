@@ -91,12 +91,13 @@ export async function insertBook(
 ): Promise<Row<'price_books'>> {
   const { book, source, validFromMs, nextDueMs } = version;
   const validFrom = Date.parse(book.validFrom) === validFromMs ? book.validFrom : new Date(validFromMs).toISOString();
+  const { schema: _, ...facts } = book;
   const row: Row<'price_books'> = {
     version: book.version,
     currency: book.currency,
     valid_from_ms: validFromMs,
     source,
-    document_json: JSON.stringify({ ...book, schema: 1, validFrom }),
+    document_json: JSON.stringify({ schema: 1, ...facts, validFrom }),
     created_at_ms: by.now(),
     withdrawn_at_ms: null,
     next_due_ms: nextDueMs,
