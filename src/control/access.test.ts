@@ -87,7 +87,15 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'token.list': { memberId },
     'token.revoke': { tokenId: token.id },
   };
-  const nobodys = ['model.list', 'model.show', 'template.list', 'template.show', 'me.show', 'token.create'];
+  const nobodys = [
+    'model.list',
+    'model.show',
+    'price.list',
+    'template.list',
+    'template.show',
+    'me.show',
+    'token.create',
+  ];
 
   test('every verb that a tenant may use is in this table', () => {
     const tenants = verbs.filter(({ access }) => access !== 'operate' && access !== 'anyone').map((verb) => verb.name);

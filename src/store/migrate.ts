@@ -5,6 +5,7 @@ import * as initial from './migrations/0001-initial.ts';
 import * as leases from './migrations/0002-leases.ts';
 import * as prepaid from './migrations/0003-prepaid.ts';
 import * as gate from './migrations/0004-gate.ts';
+import * as priceBooks from './migrations/0005-price-books.ts';
 import * as people from './migrations/0007-people.ts';
 import type { Database } from './schema.ts';
 
@@ -18,6 +19,7 @@ const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
   ['0002-leases', leases],
   ['0003-prepaid', prepaid],
   ['0004-gate', gate],
+  ['0005-price-books', priceBooks],
   ['0007-people', people],
 ];
 

@@ -54,6 +54,7 @@ export function storeContract(): void {
         '0002-leases',
         '0003-prepaid',
         '0004-gate',
+        '0005-price-books',
         '0007-people',
       ]);
       await store.close();

@@ -7,6 +7,7 @@ import { requireTenant } from '../internal.ts';
 import { BillingType, Count, EpochMs, Id, Money, money, TenantId } from '../schemas.ts';
 import { defineVerb, type Trx, tenantOf } from '../verb.ts';
 import { groupSums } from './groups.ts';
+import { StatedPrice, statedPrices } from './prices.ts';
 
 const AccountMonth = z.object({
   account: z.enum(ACCOUNTS),
@@ -40,6 +41,7 @@ export const statementShow = defineVerb({
         billingType: BillingType,
         unitSeconds: Count.nullable().describe('Postpaid: on the bills of the month'),
         cost: Money.describe('Postpaid: bills issued in the month. Prepaid: earned in the month'),
+        prices: z.array(StatedPrice).describe('That it was reckoned by, in order of time'),
       }),
     ),
     cost: Money.describe('Of all groups: what the month added to revenue'),
@@ -51,6 +53,7 @@ export const statementShow = defineVerb({
       const month = readMonth(input.month, tenant.zone);
       const accounts = await accountMonths(trx, tenant, month);
       const groups = await groupSums(trx, tenantId, month);
+      const prices = await statedPrices(trx, tenant, groups, month);
       const cost = groups.reduce((sum, group) => sum + group.costMicros, 0n);
       return {
         tenantId,
@@ -58,7 +61,11 @@ export const statementShow = defineVerb({
         zone: tenant.zone,
         ...month,
         accounts,
-        groups: groups.map(({ costMicros, ...group }) => ({ ...group, cost: money(costMicros, tenant.currency) })),
+        groups: groups.map(({ costMicros, ...group }) => ({
+          ...group,
+          cost: money(costMicros, tenant.currency),
+          prices: prices.get(group.groupId) ?? [],
+        })),
         cost: money(cost, tenant.currency),
       };
     });
