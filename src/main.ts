@@ -156,7 +156,12 @@ async function start(
   });
   teardown.push(() => provisioner.stop());
   const jobs = startJobs({
-    jobs: [settleJob({ issueDelayMs: config.billIssueDelayMs }), overdueJob(control), recogniseJob, termJob(control)],
+    jobs: [
+      settleJob({ catalog, issueDelayMs: config.billIssueDelayMs }),
+      overdueJob(control),
+      recogniseJob,
+      termJob(control),
+    ],
     holder: newId('request'),
     db: store.db,
     now: trustedNow,

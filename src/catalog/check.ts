@@ -1,3 +1,4 @@
+import { parseMicros } from '../core/commerce/money.ts';
 import { architectureFaults } from './check-architecture.ts';
 import type { Entry, Fault } from './fault.ts';
 import type { MachineType, Model, PriceBook, Template } from './schema.ts';
@@ -28,8 +29,11 @@ export function checkCatalog({ models, machineTypes, templates, priceBook }: Par
     if (entry.file !== `templates/${entry.id}.json`) report('id', `is ${entry.id}; name the file ${entry.id}.json`);
     if (entry.value) checkTemplate(entry.value, modelById, machineTypeIds, report);
   }
-  if (priceBook)
-    checkPrices(priceBook, new Set(templates.map(({ id }) => id)), reportFor({ file: 'prices.json', path: '' }));
+  if (priceBook) {
+    const report = reportFor({ file: 'prices.json', path: '' });
+    checkPrices(priceBook, new Set(templates.map(({ id }) => id)), report);
+    checkTokenPrices(priceBook, new Set(modelById.keys()), report);
+  }
   return faults;
 }
 
@@ -132,6 +136,19 @@ function checkTiers({ engine, tiers }: Template, report: Report): void {
       const latency = tier[key];
       if (latency && latency.p95 < latency.p50) report(`${at}.${key}.p95`, `is below p50 ${latency.p50}; correct one`);
     }
+  });
+}
+
+function checkTokenPrices({ tokenPrices = [] }: PriceBook, modelIds: ReadonlySet<string>, report: Report): void {
+  const seen = new Set<string>();
+  tokenPrices.forEach(({ modelId, input, cachedInput }, index) => {
+    const at = `tokenPrices[${index}]`;
+    if (!modelIds.has(modelId)) report(`${at}.modelId`, unknown('model', modelId));
+    if (seen.has(modelId)) report(`${at}.modelId`, `${modelId} has a token price already; keep one`);
+    if (parseMicros(cachedInput) > parseMicros(input)) {
+      report(`${at}.cachedInput`, `is above input ${input}: a cached token costs less work; lower it`);
+    }
+    seen.add(modelId);
   });
 }
 

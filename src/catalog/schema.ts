@@ -286,6 +286,10 @@ export const PriceBook = z.strictObject({
       penalty: z.number().gt(0).max(1),
     }),
   ),
+  /** Pay per token: per million tokens of a model. */
+  tokenPrices: z
+    .array(z.strictObject({ modelId: id, input: decimal, cachedInput: decimal, output: decimal }))
+    .optional(),
 });
 
 export type Architecture = z.output<typeof Architecture>;

@@ -21,7 +21,7 @@ export const billSettle = defineVerb({
   async run({ ctx }) {
     let bills = 0;
     const failed = new Set<string>();
-    const settling = settleJob();
+    const settling = settleJob({ catalog: ctx.catalog });
     const counted: Job = {
       ...settling,
       async run(deps) {

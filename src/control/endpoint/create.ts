@@ -72,6 +72,7 @@ export const endpointCreate = defineVerb({
         max_wait_ms: input.maxWaitMs,
         created_at_ms: ctx.now(),
         deleted_at_ms: null,
+        suspended_at_ms: null,
       };
       await insertEndpoint(trx, endpoint);
       const quotes = await quoteModels(trx, ctx, { tenant, chosen, wanted: input.models }, askedAtMs);

@@ -33,7 +33,7 @@ export async function runJobsDying(control: TestControl, dies: () => boolean): P
 }
 
 async function turn(control: TestControl, makeId: (kind: IdKind) => string): Promise<void> {
-  const { db, now, log } = control.deps;
-  const jobs = [settleJob(), overdueJob(control.deps), recogniseJob, termJob(control.deps)];
+  const { db, now, log, catalog } = control.deps;
+  const jobs = [settleJob({ catalog }), overdueJob(control.deps), recogniseJob, termJob(control.deps)];
   await runDue(jobs, { db, now, log, newId: makeId, signal: new AbortController().signal });
 }

@@ -32,11 +32,15 @@ export function checkSellable(template: Template): void {
 export async function checkWallet(
   trx: Trx,
   tenant: Row<'tenants'>,
-  { payMicros, nowMs }: { readonly payMicros: bigint; readonly nowMs: number },
+  {
+    payMicros,
+    nowMs,
+    catalog,
+  }: { readonly payMicros: bigint; readonly nowMs: number; readonly catalog: Ctx['catalog'] },
 ): Promise<void> {
   const hourMicros = await hourOfAllUnits(trx, tenant.id);
   const neededMicros = payMicros + hourMicros;
-  const freeMicros = await freeMicrosOf(trx, tenant, nowMs);
+  const freeMicros = await freeMicrosOf(trx, { tenant, catalog }, nowMs);
   if (freeMicros >= neededMicros || neededMicros === 0n) return;
   const { currency } = tenant;
   const [pay, hour, needed] = [payMicros, hourMicros, neededMicros].map(formatMicros);
@@ -52,8 +56,12 @@ export async function checkWallet(
 }
 
 /** Balance less what was used but not billed yet. */
-export async function freeMicrosOf(trx: Trx, tenant: Row<'tenants'>, nowMs: number): Promise<bigint> {
-  const { totalMicros } = await unbilled(trx, tenant, nowMs);
+export async function freeMicrosOf(
+  trx: Trx,
+  { tenant, catalog }: { readonly tenant: Row<'tenants'>; readonly catalog: Ctx['catalog'] },
+  nowMs: number,
+): Promise<bigint> {
+  const { totalMicros } = await unbilled(trx, { tenant, catalog }, nowMs);
   return (await balanceMicros(trx, tenant.id)) - totalMicros;
 }
 
@@ -144,7 +152,7 @@ export async function placeNewOrder(
   };
   await trx.insertInto('instance_groups').values(group).execute();
   await insertSegment(trx, ctx, { groupId: group.id, fromMs: atMs, units, price: segmentPrice(group, price) });
-  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now() });
+  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now(), catalog: ctx.catalog });
   const order = await insertOrder(trx, ctx, group, { quote, done: false });
   return { order, group };
 }

@@ -64,7 +64,7 @@ export async function previewView(
     orders,
     payNow: money(total('payMicros'), tenant.currency),
     payBack: money(total('refundMicros'), tenant.currency),
-    walletAvailable: money(await freeMicrosOf(trx, tenant, ctx.now()), tenant.currency),
+    walletAvailable: money(await freeMicrosOf(trx, { tenant, catalog: ctx.catalog }, ctx.now()), tenant.currency),
   };
 }
 

@@ -43,7 +43,7 @@ export const orderRenew = defineVerb({
 /** Carries out a renewal's quote: by hand or by auto-renewal. Throws `payment_required`, and `conflict` when it raced. */
 export async function renewGroup(
   trx: Trx,
-  by: Pick<Ctx, 'now' | 'newId'>,
+  by: Pick<Ctx, 'now' | 'newId' | 'catalog'>,
   renewal: {
     readonly tenant: Row<'tenants'>;
     readonly before: Row<'instance_groups'>;
@@ -52,7 +52,7 @@ export async function renewGroup(
   },
 ): Promise<{ group: Row<'instance_groups'>; order: Row<'orders'> }> {
   const { tenant, before, quote, nowMs } = renewal;
-  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs });
+  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs, catalog: by.catalog });
   const group = await moveGroup(trx, before, ['renew'], {
     months: (before.months ?? 0) + (quote.months ?? 0),
     ...termColumns(quote.plan.stretch, tenant.zone, nowMs),

@@ -6,7 +6,7 @@ import { formatMicros, roundHalfEven } from './money.ts';
  * cumulative sum since its start is rounded. A line is the difference of two such sums, so that hours, late receipts and
  * restarts never change a total.
  */
-export interface TokenCounts {
+export interface PaidTokens {
   /** Prompt tokens that were not served from cache. */
   readonly inputTokens: number;
   readonly cachedTokens: number;
@@ -23,7 +23,7 @@ export interface TokenPrice {
 }
 
 /** Tokens of one price. */
-export interface TokenTerm extends TokenCounts {
+export interface TokenTerm extends PaidTokens {
   readonly price: TokenPrice;
 }
 
@@ -34,7 +34,7 @@ export interface TokenTotal {
   readonly carryPicos: number;
 }
 
-export interface TokenLine extends TokenCounts {
+export interface TokenLine extends PaidTokens {
   readonly amountMicros: bigint;
   /** What the next line is counted from. */
   readonly total: TokenTotal;
@@ -54,7 +54,7 @@ export function isPaid(outcome: Outcome): boolean {
   return outcome === 'completed' || outcome === 'cancelled';
 }
 
-export function plusTokens(a: TokenCounts, b: TokenCounts): TokenCounts {
+export function plusTokens(a: PaidTokens, b: PaidTokens): PaidTokens {
   return {
     inputTokens: a.inputTokens + b.inputTokens,
     cachedTokens: a.cachedTokens + b.cachedTokens,
