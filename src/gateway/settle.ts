@@ -26,6 +26,7 @@ const OUTCOME_OF = {
   quote_changed: 'rejected_input',
   quota_exceeded: 'rejected_capacity',
   model_units_exhausted: 'rejected_capacity',
+  rate_limit_exceeded: 'rejected_capacity',
   capacity_exhausted: 'rejected_unready',
   endpoint_scaling_up: 'rejected_unready',
   shutting_down: 'rejected_unready',
