@@ -60,6 +60,9 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'group.list': { tenantId: owner.tenantId },
     'group.show': { groupId },
     'group.auto-renew': { groupId, enabled: true },
+    'limit.request': { tenantId: owner.tenantId, modelId: 'alpha', rpm: 1, tpm: 1, reason: 'x' },
+    'limit.list': { tenantId: owner.tenantId },
+    'limit.show': { tenantId: owner.tenantId },
     'notice.list': { tenantId: owner.tenantId },
     'replica.list': { endpointId },
     'audit.list': { tenantId: owner.tenantId },
@@ -73,7 +76,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'bill.show': { billId: bill.id },
     'calculator.run': { endpointId },
   };
-  const nobodys = ['model.list', 'model.show', 'template.list', 'template.show'];
+  const nobodys = ['model.list', 'model.show', 'template.list', 'template.show', 'pool.list'];
 
   test('every verb that a tenant may use is in this table', () => {
     const tenants = verbs.filter((verb) => verb.access !== 'operator').map((verb) => verb.name);

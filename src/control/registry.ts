@@ -16,6 +16,12 @@ import { groupShow } from './group/show.ts';
 import { keyCreate } from './key/create.ts';
 import { keyList } from './key/list.ts';
 import { keyRevoke } from './key/revoke.ts';
+import { limitApprove } from './limit/approve.ts';
+import { limitList } from './limit/list.ts';
+import { limitRefuse } from './limit/refuse.ts';
+import { limitRequest } from './limit/request.ts';
+import { limitSet } from './limit/set.ts';
+import { limitShow } from './limit/show.ts';
 import { modelList } from './model/list.ts';
 import { modelShow } from './model/show.ts';
 import { noticeList } from './notice/list.ts';
@@ -29,6 +35,10 @@ import { orderRenew } from './order/renew.ts';
 import { orderResize } from './order/resize.ts';
 import { orderShow } from './order/show.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
+import { poolCreate } from './pool/create.ts';
+import { poolList } from './pool/list.ts';
+import { poolRemove } from './pool/remove.ts';
+import { poolResize } from './pool/resize.ts';
 import { replicaList } from './replica/list.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
@@ -81,6 +91,16 @@ export const verbs: readonly Verb[] = [
   groupList,
   groupShow,
   groupAutoRenew,
+  poolCreate,
+  poolList,
+  poolResize,
+  poolRemove,
+  limitRequest,
+  limitApprove,
+  limitRefuse,
+  limitSet,
+  limitList,
+  limitShow,
   noticeList,
   usageList,
   usageSummary,
