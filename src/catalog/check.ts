@@ -1,19 +1,17 @@
-import { parseMicros } from '../core/commerce/money.ts';
 import { architectureFaults } from './check-architecture.ts';
 import type { Entry, Fault } from './fault.ts';
-import type { MachineType, Model, PriceBook, Template } from './schema.ts';
+import type { MachineType, Model, Template } from './schema.ts';
 
 interface Parts {
   readonly models: readonly Entry<Model>[];
   readonly machineTypes: readonly Entry<MachineType>[];
   readonly templates: readonly Entry<Template>[];
-  readonly priceBook: PriceBook | null;
 }
 
 type Report = (path: string, message: string) => void;
 
 /** What no single item can show: names that lead nowhere, items that contradict each other or themselves. */
-export function checkCatalog({ models, machineTypes, templates, priceBook }: Parts): Fault[] {
+export function checkCatalog({ models, machineTypes, templates }: Parts): Fault[] {
   const faults: Fault[] = [];
   const reportFor =
     ({ file, path }: Pick<Entry<unknown>, 'file' | 'path'>): Report =>
@@ -28,11 +26,6 @@ export function checkCatalog({ models, machineTypes, templates, priceBook }: Par
     const report = reportFor(entry);
     if (entry.file !== `templates/${entry.id}.json`) report('id', `is ${entry.id}; name the file ${entry.id}.json`);
     if (entry.value) checkTemplate(entry.value, modelById, machineTypeIds, report);
-  }
-  if (priceBook) {
-    const report = reportFor({ file: 'prices.json', path: '' });
-    checkPrices(priceBook, new Set(templates.map(({ id }) => id)), report);
-    checkTokenPrices(priceBook, new Set(modelById.keys()), report);
   }
   return faults;
 }
@@ -136,29 +129,6 @@ function checkTiers({ engine, tiers }: Template, report: Report): void {
       const latency = tier[key];
       if (latency && latency.p95 < latency.p50) report(`${at}.${key}.p95`, `is below p50 ${latency.p50}; correct one`);
     }
-  });
-}
-
-function checkTokenPrices({ tokenPrices = [] }: PriceBook, modelIds: ReadonlySet<string>, report: Report): void {
-  const seen = new Set<string>();
-  tokenPrices.forEach(({ modelId, input, cachedInput }, index) => {
-    const at = `tokenPrices[${index}]`;
-    if (!modelIds.has(modelId)) report(`${at}.modelId`, unknown('model', modelId));
-    if (seen.has(modelId)) report(`${at}.modelId`, `${modelId} has a token price already; keep one`);
-    if (parseMicros(cachedInput) > parseMicros(input)) {
-      report(`${at}.cachedInput`, `is above input ${input}: a cached token costs less work; lower it`);
-    }
-    seen.add(modelId);
-  });
-}
-
-function checkPrices({ prices }: PriceBook, templateIds: ReadonlySet<string>, report: Report): void {
-  const seen = new Set<string>();
-  prices.forEach(({ templateId }, index) => {
-    const at = `prices[${index}].templateId`;
-    if (!templateIds.has(templateId)) report(at, unknown('template', templateId));
-    if (seen.has(templateId)) report(at, `${templateId} has a price already; keep one`);
-    seen.add(templateId);
   });
 }
 

@@ -76,7 +76,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'bill.show': { billId: bill.id },
     'calculator.run': { endpointId },
   };
-  const nobodys = ['model.list', 'model.show', 'template.list', 'template.show', 'pool.list'];
+  const nobodys = ['model.list', 'model.show', 'pool.list', 'price.list', 'template.list', 'template.show'];
 
   test('every verb that a tenant may use is in this table', () => {
     const tenants = verbs.filter((verb) => verb.access !== 'operator').map((verb) => verb.name);

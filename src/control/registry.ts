@@ -39,6 +39,13 @@ import { poolCreate } from './pool/create.ts';
 import { poolList } from './pool/list.ts';
 import { poolRemove } from './pool/remove.ts';
 import { poolResize } from './pool/resize.ts';
+import { priceBookDiff } from './price-book/diff.ts';
+import { priceBookExport } from './price-book/export.ts';
+import { priceBookImport } from './price-book/import.ts';
+import { priceBookList } from './price-book/list.ts';
+import { priceList } from './price-book/prices.ts';
+import { priceBookShow } from './price-book/show.ts';
+import { priceBookWithdraw } from './price-book/withdraw.ts';
 import { replicaList } from './replica/list.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
@@ -71,6 +78,13 @@ export const verbs: readonly Verb[] = [
   modelShow,
   templateList,
   templateShow,
+  priceList,
+  priceBookList,
+  priceBookShow,
+  priceBookDiff,
+  priceBookImport,
+  priceBookExport,
+  priceBookWithdraw,
   calculatorRun,
   endpointPreview,
   endpointCreate,

@@ -14,7 +14,6 @@ import type { Database, Row } from '../store/schema.ts';
 import type { ControlLog } from './call.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
 import { livePools, type Pool, poolSpecs } from './pool/pools.ts';
-import { tokenPriceOf } from './pool/price.ts';
 import { sharedPools } from './pool/shared.ts';
 import { StartupTimes } from './startup-times.ts';
 import { createTurns, type Turns } from './turns.ts';
@@ -137,7 +136,7 @@ export async function buildSnapshot(
   return { version, keys, endpoints };
 }
 
-/** Each pool as the served model that it is to all its endpoints; not one without a token price. */
+/** Each pool as the served model that it is to all its endpoints. */
 function pooledModels(
   deps: SnapshotDeps,
   pools: readonly Pool[],
@@ -145,10 +144,6 @@ function pooledModels(
   startups: StartupTimes,
 ): readonly { readonly pool: Pool; readonly model: ServedModelSnapshot }[] {
   return pools.flatMap((pool) => {
-    if (tokenPriceOf(deps.catalog, pool.model_id, deps.now()) === null) {
-      deps.log.error({ poolId: pool.id, modelId: pool.model_id }, 'is not served: the price book has no token price');
-      return [];
-    }
     const running = replicas.get(pool.id) ?? [];
     const wanted = new Set(poolSpecs(pool).map((spec) => spec.replicaId));
     const serving = running.map(({ replicaId, state, address, startedAtMs }): ReplicaSnapshot => {

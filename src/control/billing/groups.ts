@@ -62,6 +62,7 @@ export async function openGroups(
         fromMs: part.from_ms,
         units: part.units,
         hourlyPriceMicros: part.hourly_price_micros,
+        priceVersion: part.price_version,
       }));
       const billed = { fromMs: billed_from_ms!, endMs: ended_at_ms, segments };
       const before = { unitSeconds: line.line_unit_seconds ?? 0, amountMicros: line.line_micros ?? 0n };
@@ -90,7 +91,7 @@ function openRows(db: Kysely<Database>, tenantIds: readonly string[]) {
     .selectFrom(lasting.unionAll(ended).as('open'))
     .innerJoin('group_segments', 'group_segments.group_id', 'open.id')
     .select(['tenant_id', 'endpoint_id', 'billed_from_ms', 'ended_at_ms'])
-    .select(['group_id', 'from_ms', 'units', 'hourly_price_micros'])
+    .select(['group_id', 'from_ms', 'units', 'hourly_price_micros', 'price_version'])
     .select((eb) => {
       const last = eb
         .selectFrom('bill_lines')

@@ -1,4 +1,3 @@
-import type { Catalog } from '../../catalog/schema.ts';
 import { type BillLine, billLine } from '../../core/commerce/billing.ts';
 import { move, type Posting } from '../../core/commerce/ledger.ts';
 import type { ClockHour } from '../../core/commerce/term.ts';
@@ -32,8 +31,6 @@ interface Issued extends DueBill {
 interface By {
   now(): number;
   newId(kind: IdKind): string;
-  /** Where token prices are; needed where something was used by the token. */
-  readonly catalog?: Catalog;
 }
 
 /** Writes these bills, of different tenants; how many. None for an hour that owes nothing or is billed already. */
@@ -42,7 +39,7 @@ export async function issueBills(trx: Trx, by: By, due: readonly DueBill[]): Pro
   const billedTo = await billedToOf(trx, tenantIds);
   const open = await openGroups(trx, tenantIds);
   const spans = due.map(({ tenant, hour }) => ({ tenant, toMs: hour.toMs, lateBeforeMs: hour.fromMs }));
-  const charges = await tokenCharges(trx, by.catalog, spans);
+  const charges = await tokenCharges(trx, spans);
   const bills = due.flatMap((one) => {
     const { id } = one.tenant;
     const owed = { groups: open.get(id) ?? [], charges: charges.get(id) ?? [] };
@@ -122,6 +119,7 @@ function lineRows({ billId, lines }: Issued): NewRow<'bill_lines'>[] {
     amount_total_micros: line.total.amountMicros,
     amount_micros: line.amountMicros,
     arithmetic: line.arithmetic,
+    price_versions: line.priceVersions.join(' '),
   }));
 }
 

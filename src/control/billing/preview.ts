@@ -25,7 +25,7 @@ export const billPreview = defineVerb({
       const tenant = await requireTenant(trx, tenantId);
       const { currency } = tenant;
       const atMs = ctx.now();
-      const { billedToMs, lines, charges, totalMicros } = await unbilled(trx, { tenant, catalog: ctx.catalog }, atMs);
+      const { billedToMs, lines, charges, totalMicros } = await unbilled(trx, tenant, atMs);
       return {
         tenantId,
         billedToMs: billedToMs === 0 ? null : billedToMs,

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { Catalog } from '../../catalog/schema.ts';
 import { billLine } from '../../core/commerce/billing.ts';
 import type { Row } from '../../store/schema.ts';
 import type { Db } from '../internal.ts';
@@ -33,6 +32,7 @@ export const Line = z.object({
   groupId: Id,
   unitSeconds: Count.describe('Units × seconds'),
   amount: Money,
+  priceVersions: z.array(z.string()).describe('Of the price book, in order of time'),
   arithmetic: z.string().describe('The sum written out'),
 });
 
@@ -60,7 +60,7 @@ export interface Unbilled {
 /** What a tenant's groups and tokens cost from the last bill to `atMs`, computed as the next bill will compute it. */
 export async function unbilled(
   db: Db,
-  { tenant, catalog }: { readonly tenant: Pick<Row<'tenants'>, 'id' | 'zone' | 'currency'>; readonly catalog: Catalog },
+  tenant: Pick<Row<'tenants'>, 'id' | 'zone' | 'currency'>,
   atMs: number,
 ): Promise<Unbilled> {
   const fromMs = await billedToMs(db, tenant.id);
@@ -68,11 +68,11 @@ export async function unbilled(
   const lines = groups.flatMap(({ groupId, endpointId, billed, before }) => {
     const line = billLine(billed, { ...before, billedToMs: fromMs }, atMs, tenant.currency);
     if (line === null) return [];
-    const { unitSeconds, amountMicros, arithmetic } = line;
-    return [{ groupId, endpointId, unitSeconds, amountMicros, arithmetic }];
+    const { unitSeconds, amountMicros, priceVersions, arithmetic } = line;
+    return [{ groupId, endpointId, unitSeconds, amountMicros, priceVersions: [...priceVersions], arithmetic }];
   });
   const span = { tenant, toMs: atMs + 1, lateBeforeMs: fromMs };
-  const charges = (await tokenCharges(db, catalog, [span])).get(tenant.id) ?? [];
+  const charges = (await tokenCharges(db, [span])).get(tenant.id) ?? [];
   const totalMicros = [...lines, ...charges].reduce((sum, line) => sum + line.amountMicros, 0n);
   return { billedToMs: fromMs, totalMicros, lines, charges };
 }

@@ -1,11 +1,8 @@
-import type { Catalog } from '../../catalog/schema.ts';
 import type { Job } from '../jobs/job.ts';
 import { nextIssueMs, settle } from './settle.ts';
 
 /** Issues bills, each when it is due. */
-export function settleJob(
-  options: { readonly catalog?: Catalog; readonly issueDelayMs?: number; readonly billsMax?: number } = {},
-): Job {
+export function settleJob(options: { readonly issueDelayMs?: number; readonly billsMax?: number } = {}): Job {
   return {
     name: 'settle',
     nextDueMs: (deps, afterMs) => nextIssueMs({ ...options, db: deps.db }, afterMs),

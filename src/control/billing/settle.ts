@@ -1,6 +1,5 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
-import type { Catalog } from '../../catalog/schema.ts';
 import { ISSUE_DELAY_MS, issuedAtMs } from '../../core/commerce/billing.ts';
 import { clockHourOf } from '../../core/commerce/term.ts';
 import type { IdKind } from '../../core/ids.ts';
@@ -17,8 +16,6 @@ export interface SettleDeps {
   readonly db: Kysely<Database>;
   now(): number;
   newId(kind: IdKind): string;
-  /** Where token prices are; needed where something was used by the token. */
-  readonly catalog?: Catalog;
   /** Bills that are due at or before this instant; now unless told otherwise. */
   readonly asOfMs?: number;
   /** From an hour's end to its bill; 1 h unless told otherwise. */
@@ -99,8 +96,8 @@ class SettleRun {
   /** Those whose hour is done. What fails together is tried one by one, so that one tenant's fault stays its own. */
   async #issue(due: readonly DueBill[]): Promise<readonly DueBill[]> {
     try {
-      const deps = this.#deps;
-      this.bills += await deps.db.transaction().execute((trx) => issueBills(trx, deps, due));
+      const { db, now, newId } = this.#deps;
+      this.bills += await db.transaction().execute((trx) => issueBills(trx, { now, newId }, due));
       return due;
     } catch (error) {
       const [first, ...others] = due;

@@ -62,6 +62,7 @@ export const billShow = defineVerb({
         groupId: line.group_id,
         unitSeconds: line.unit_seconds,
         amount: money(line.amount_micros, bill.currency),
+        priceVersions: line.price_versions?.split(' ') ?? [],
         arithmetic: line.arithmetic,
         unitSecondsTotal: line.unit_seconds_total,
         amountTotal: money(line.amount_total_micros, bill.currency),

@@ -1,4 +1,3 @@
-import type { Catalog } from '../../catalog/schema.ts';
 import { clockHourOf } from '../../core/commerce/term.ts';
 import {
   NO_TOKENS_BILLED,
@@ -40,7 +39,6 @@ interface Span {
  */
 export async function tokenCharges(
   db: Db,
-  catalog: Catalog | undefined,
   spans: readonly Span[],
 ): Promise<ReadonlyMap<string, readonly TokenCharge[]>> {
   const tenantIds = spans.map(({ tenant }) => tenant.id);
@@ -48,32 +46,29 @@ export async function tokenCharges(
   if (usage.length === 0) return new Map();
   const before = await totalsOf(db, [...new Set(usage.map((row) => row.endpoint_id))]);
   const byTenant = Map.groupBy(usage, (row) => row.tenant_id);
-  return new Map(
-    spans.flatMap((span) => {
-      const own = (byTenant.get(span.tenant.id) ?? []).filter((row) => row.quarter_ms < span.toMs);
-      const byEndpoint = Map.groupBy(own, (row) => row.endpoint_id);
-      const charges = Array.from(byEndpoint, ([endpointId, rows]) =>
-        chargeOf(rows, before.get(endpointId) ?? NO_TOKENS_BILLED, { ...span, catalog }),
-      );
-      return charges.length === 0 ? [] : [[span.tenant.id, charges] as const];
-    }),
-  );
+  const prices = new Prices(db);
+  const charges = new Map<string, TokenCharge[]>();
+  for (const span of spans) {
+    const own = (byTenant.get(span.tenant.id) ?? []).filter((row) => row.quarter_ms < span.toMs);
+    for (const [endpointId, rows] of Map.groupBy(own, (row) => row.endpoint_id)) {
+      const terms = await termsOf(rows, span.tenant.zone, prices);
+      const charge = chargeOf(rows, terms, before.get(endpointId) ?? NO_TOKENS_BILLED, span);
+      charges.set(span.tenant.id, [...(charges.get(span.tenant.id) ?? []), charge]);
+    }
+  }
+  return charges;
 }
 
-function chargeOf(
-  rows: readonly Usage[],
-  before: TokenTotal,
-  span: Span & { readonly catalog: Catalog | undefined },
-): TokenCharge {
+function chargeOf(rows: readonly Usage[], terms: readonly TokenTerm[], before: TokenTotal, span: Span): TokenCharge {
   const [first] = rows;
-  const { tenant, lateBeforeMs, catalog } = span;
+  const { tenant, lateBeforeMs } = span;
   const late = rows.filter((row) => row.quarter_ms < lateBeforeMs);
   return {
     endpointId: first!.endpoint_id,
     modelId: first!.model_id ?? '',
     requests: requestsOf(rows),
     lateRequests: requestsOf(late),
-    ...tokenLine(termsOf(rows, tenant.zone, catalog), before, tenant.currency),
+    ...tokenLine(terms, before, tenant.currency),
   };
 }
 
@@ -82,10 +77,10 @@ function requestsOf(rows: readonly Usage[]): number {
 }
 
 /** One term for each price. */
-function termsOf(rows: readonly Usage[], zone: string, catalog: Catalog | undefined): TokenTerm[] {
+async function termsOf(rows: readonly Usage[], zone: string, prices: Prices): Promise<TokenTerm[]> {
   const terms = new Map<string, TokenTerm>();
   for (const row of rows) {
-    const price = priceOf(row, zone, catalog);
+    const price = await prices.of(row, clockHourOf(row.quarter_ms, zone).fromMs);
     const key = `${price.version} ${price.inputMicros} ${price.cachedMicros} ${price.outputMicros}`;
     const counts = { inputTokens: row.input_tokens, cachedTokens: row.cached_tokens, outputTokens: row.output_tokens };
     const term = terms.get(key);
@@ -94,16 +89,27 @@ function termsOf(rows: readonly Usage[], zone: string, catalog: Catalog | undefi
   return [...terms.values()];
 }
 
-function priceOf(row: Usage, zone: string, catalog: Catalog | undefined): TokenPrice {
-  const hour = clockHourOf(row.quarter_ms, zone);
-  const price =
-    catalog === undefined || row.model_id === null ? null : tokenPriceOf(catalog, row.model_id, hour.fromMs);
-  if (price !== null) return price;
-  throw new CubitError(
-    'config_invalid',
-    `The price book has no token price of ${row.model_id}, and requests of ${row.endpoint_id} wait to be billed. Add it.`,
-    { details: { modelId: row.model_id, endpointId: row.endpoint_id } },
-  );
+/** Prices of models at hours, each looked up once. */
+class Prices {
+  readonly #db: Db;
+  readonly #known = new Map<string, TokenPrice | null>();
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** Throws `config_invalid` where there is none. */
+  async of({ model_id: modelId, endpoint_id: endpointId }: Usage, hourFromMs: number): Promise<TokenPrice> {
+    const key = `${modelId} ${hourFromMs}`;
+    let price = this.#known.get(key);
+    if (price === undefined) {
+      price = modelId === null ? null : await tokenPriceOf(this.#db, modelId, hourFromMs);
+      this.#known.set(key, price);
+    }
+    if (price !== null) return price;
+    const message = `The price book has no token price of ${modelId}, and requests of ${endpointId} wait to be billed. Import one.`;
+    throw new CubitError('config_invalid', message, { details: { modelId, endpointId } });
+  }
 }
 
 /** The totals on the last line of each endpoint. */

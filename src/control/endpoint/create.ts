@@ -42,7 +42,11 @@ const WantedModel = z.strictObject({
   autoRenewMonths: AutoRenewMonths.optional(),
 });
 
-export const WantedModels = z.array(WantedModel).min(1).max(16).describe('Each with its first units=…, or without where it is paid by the token');
+export const WantedModels = z
+  .array(WantedModel)
+  .min(1)
+  .max(16)
+  .describe('Each with its first units=…, or without where it is paid by the token');
 type Wanted = z.output<typeof WantedModels>;
 
 export const endpointCreate = defineVerb({

@@ -74,7 +74,7 @@ function onlyModel({ models, quoteId }: Wanted): string {
 
 /** Tokens are paid after they were used: a wallet with nothing in it gets none. */
 async function checkCredit(trx: Trx, ctx: Ctx, tenant: Row<'tenants'>): Promise<void> {
-  const freeMicros = await freeMicrosOf(trx, { tenant, catalog: ctx.catalog }, ctx.now());
+  const freeMicros = await freeMicrosOf(trx, tenant, ctx.now());
   if (freeMicros > 0n) return;
   const { currency } = tenant;
   const available = formatMicros(freeMicros);

@@ -5,6 +5,7 @@ import type { TestControl } from '../fixture.ts';
 import { overdueJob } from '../overdue/job.ts';
 import { recogniseJob } from '../prepaid/recognise-job.ts';
 import { termJob } from '../prepaid/term-job.ts';
+import { pricesJob } from '../price-book/job.ts';
 import { runDue } from './runner.ts';
 
 /** Every background job, up to the control plane's now. Throws what a job could not do. */
@@ -33,7 +34,7 @@ export async function runJobsDying(control: TestControl, dies: () => boolean): P
 }
 
 async function turn(control: TestControl, makeId: (kind: IdKind) => string): Promise<void> {
-  const { db, now, log, catalog } = control.deps;
-  const jobs = [settleJob({ catalog }), overdueJob(control.deps), recogniseJob, termJob(control.deps)];
+  const { db, now, log } = control.deps;
+  const jobs = [pricesJob(), settleJob(), overdueJob(control.deps), recogniseJob, termJob(control.deps)];
   await runDue(jobs, { db, now, log, newId: makeId, signal: new AbortController().signal });
 }

@@ -13,7 +13,7 @@ import { replicasById, specsOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
 import { orderThrough } from './move.ts';
 import type { Price } from './price.ts';
-import { moneyOf, type Quote } from './quote.ts';
+import { arithmeticOf, moneyOf, type Quote } from './quote.ts';
 
 /** Throws `unsupported_feature` for what is not sold in this release. */
 export function checkSellable(template: Template): void {
@@ -33,15 +33,11 @@ export function checkSellable(template: Template): void {
 export async function checkWallet(
   trx: Trx,
   tenant: Row<'tenants'>,
-  {
-    payMicros,
-    nowMs,
-    catalog,
-  }: { readonly payMicros: bigint; readonly nowMs: number; readonly catalog: Ctx['catalog'] },
+  { payMicros, nowMs }: { readonly payMicros: bigint; readonly nowMs: number },
 ): Promise<void> {
   const hourMicros = await hourOfAllUnits(trx, tenant.id);
   const neededMicros = payMicros + hourMicros;
-  const freeMicros = await freeMicrosOf(trx, { tenant, catalog }, nowMs);
+  const freeMicros = await freeMicrosOf(trx, tenant, nowMs);
   if (freeMicros >= neededMicros || neededMicros === 0n) return;
   const { currency } = tenant;
   const [pay, hour, needed] = [payMicros, hourMicros, neededMicros].map(formatMicros);
@@ -57,12 +53,8 @@ export async function checkWallet(
 }
 
 /** Balance less what was used but not billed yet. */
-export async function freeMicrosOf(
-  trx: Trx,
-  { tenant, catalog }: { readonly tenant: Row<'tenants'>; readonly catalog: Ctx['catalog'] },
-  nowMs: number,
-): Promise<bigint> {
-  const { totalMicros } = await unbilled(trx, { tenant, catalog }, nowMs);
+export async function freeMicrosOf(trx: Trx, tenant: Row<'tenants'>, nowMs: number): Promise<bigint> {
+  const { totalMicros } = await unbilled(trx, tenant, nowMs);
   return (await balanceMicros(trx, tenant.id)) - totalMicros;
 }
 
@@ -154,7 +146,7 @@ export async function placeNewOrder(
   };
   await trx.insertInto('instance_groups').values(group).execute();
   await insertSegment(trx, ctx, { groupId: group.id, fromMs: atMs, units, price: segmentPrice(group, price) });
-  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now(), catalog: ctx.catalog });
+  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now() });
   const order = await insertOrder(trx, ctx, group, { quote, done: false });
   return { order, group };
 }
@@ -214,6 +206,8 @@ export async function insertOrder(
     units: quote.units,
     months: quote.months,
     amount_micros: payMicros - refundMicros,
+    price_version: quote.price.version,
+    arithmetic: arithmeticOf(quote).join('; ') || null,
     state: orderThrough(['place', 'pay', 'provision', ...(done ? (['succeed'] as const) : [])]),
     failure: null,
     created_at_ms: nowMs,
@@ -223,14 +217,4 @@ export async function insertOrder(
   await trx.insertInto('orders').values(row).execute();
   await applyPlan(trx, ctx, row, quote);
   return row;
-}
-
-export async function latestSegment(trx: Trx, groupId: string): Promise<Row<'group_segments'>> {
-  return trx
-    .selectFrom('group_segments')
-    .selectAll()
-    .where('group_id', '=', groupId)
-    .orderBy('from_ms', 'desc')
-    .limit(1)
-    .executeTakeFirstOrThrow();
 }

@@ -23,8 +23,8 @@ export const orderRenew = defineVerb({
       const before = await requireGroup(trx, scopeOf(ctx), input.groupId);
       const tenant = await requireTenant(trx, before.tenant_id);
       // What a preview showed a minute before the reclaim is too late a minute after it.
-      quoteRenew(ctx, { tenant, group: before, months }, ctx.now());
-      const quote = quoteRenew(ctx, { tenant, group: before, months }, askedAtMs);
+      await quoteRenew(trx, ctx, { tenant, group: before, months }, ctx.now());
+      const quote = await quoteRenew(trx, ctx, { tenant, group: before, months }, askedAtMs);
       checkQuote(quoteId, [quote], askedAtMs);
       const { group, order } = await renewGroup(trx, ctx, { tenant, before, quote, nowMs: ctx.now() });
       await audit(trx, ctx, {
@@ -43,7 +43,7 @@ export const orderRenew = defineVerb({
 /** Carries out a renewal's quote: by hand or by auto-renewal. Throws `payment_required`, and `conflict` when it raced. */
 export async function renewGroup(
   trx: Trx,
-  by: Pick<Ctx, 'now' | 'newId' | 'catalog'>,
+  by: Pick<Ctx, 'now' | 'newId'>,
   renewal: {
     readonly tenant: Row<'tenants'>;
     readonly before: Row<'instance_groups'>;
@@ -52,7 +52,7 @@ export async function renewGroup(
   },
 ): Promise<{ group: Row<'instance_groups'>; order: Row<'orders'> }> {
   const { tenant, before, quote, nowMs } = renewal;
-  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs, catalog: by.catalog });
+  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs });
   const group = await moveGroup(trx, before, ['renew'], {
     months: (before.months ?? 0) + (quote.months ?? 0),
     ...termColumns(quote.plan.stretch, tenant.zone, nowMs),

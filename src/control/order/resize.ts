@@ -59,7 +59,7 @@ interface Change {
 async function grow(trx: Trx, ctx: Ctx, { before, quote, tenant }: Change & { readonly tenant: Row<'tenants'> }) {
   await checkCapacity(trx, ctx.fleet, before.template_id, quote.units - before.units);
   const group = await moveGroup(trx, before, ['resize'], { units: quote.units });
-  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now(), catalog: ctx.catalog });
+  await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now() });
   return group;
 }
 

@@ -5,7 +5,6 @@ import { chooseModels } from '../endpoint/choose.ts';
 import { invalidField } from '../input.ts';
 import { checkCapacity, checkSellable } from '../order/place.ts';
 import { Id, Units } from '../schemas.ts';
-import { replicasById } from '../units.ts';
 import { defineVerb, type Trx } from '../verb.ts';
 import type { Pool } from './pools.ts';
 import { tokenPriceOf } from './price.ts';
@@ -29,10 +28,11 @@ export const poolCreate = defineVerb({
     const [chosen] = chooseModels(ctx.catalog, ctx.fleet, [input]);
     const { model, template, coefficient } = chosen!;
     checkSellable(template);
-    if (tokenPriceOf(ctx.catalog, model.id, ctx.now()) === null) {
-      throw invalidField('modelId', `the price book has no token price of ${model.id}: add one to its tokenPrices`);
-    }
     const answer = await ctx.transaction(async (trx) => {
+      // From here on it has one: a version of the book can change it, not take it away.
+      if ((await tokenPriceOf(trx, model.id, ctx.now())) === null) {
+        throw invalidField('modelId', `the price book has no token price of ${model.id}: add one to its tokenPrices`);
+      }
       await checkCapacity(trx, ctx.fleet, template.id, input.units);
       const pool: Pool = {
         id: ctx.newId('pool'),
@@ -54,7 +54,7 @@ export const poolCreate = defineVerb({
         detail: { ...detail, templateId: template.id },
       };
       await audit(trx, ctx, entry);
-      return poolView(ctx, pool, replicasById(ctx.fleet.list()));
+      return poolView(ctx, trx, pool);
     });
     ctx.changed();
     return answer;

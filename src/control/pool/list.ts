@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { pageOf } from '../page.ts';
-import { replicasById } from '../units.ts';
 import { defineVerb } from '../verb.ts';
 import { livePools } from './pools.ts';
 import { PoolView, poolView } from './schemas.ts';
@@ -14,7 +13,7 @@ export const poolList = defineVerb({
   output: pageOf(PoolView),
   columns: ['poolId', 'modelId', 'price', 'rpm', 'tpm', 'units', 'unitsReady'],
   async run({ ctx }) {
-    const replicas = replicasById(ctx.fleet.list());
-    return { items: (await livePools(ctx.db)).map((pool) => poolView(ctx, pool, replicas)), nextCursor: null };
+    const pools = await livePools(ctx.db);
+    return { items: await Promise.all(pools.map((pool) => poolView(ctx, ctx.db, pool))), nextCursor: null };
   },
 });

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
 import { checkCapacity } from '../order/place.ts';
 import { Id, Units } from '../schemas.ts';
-import { replicasById } from '../units.ts';
 import { defineVerb } from '../verb.ts';
 import { requirePool } from './remove.ts';
 import { PoolView, poolView } from './schemas.ts';
@@ -28,7 +27,7 @@ export const poolResize = defineVerb({
         .executeTakeFirstOrThrow();
       const detail = { before: before.units, units: input.units };
       await audit(trx, ctx, { verb: 'pool.resize', subject: pool.id, tenantId: null, detail });
-      return poolView(ctx, pool, replicasById(ctx.fleet.list()));
+      return poolView(ctx, trx, pool);
     });
     ctx.changed();
     return answer;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { clockHourOf } from '../../core/commerce/term.ts';
-import type { ReplicaStatus } from '../../fleet/port.ts';
+import type { Db } from '../internal.ts';
 import { Count, EpochMs, Id, Money, money } from '../schemas.ts';
+import { replicasById } from '../units.ts';
 import type { Ctx } from '../verb.ts';
 import { type Pool, poolSpecs, readyPoolUnits } from './pools.ts';
 import { tokenPriceOf } from './price.ts';
@@ -15,7 +15,7 @@ export const PoolView = z.object({
   price: z
     .object({ input: Money, cachedInput: Money, output: Money, version: z.string() })
     .nullable()
-    .describe('Per million tokens; null: the price book has none, and nothing is served'),
+    .describe('Per million tokens; requests pay what holds at the beginning of their clock hour'),
   rpm: Rpm.describe('Requests a minute of a tenant without limits of its own'),
   tpm: Tpm.describe('Tokens a minute of a tenant without limits of its own'),
   templateId: z.string().nullable().describe('This and the next: only the operator sees them'),
@@ -25,14 +25,15 @@ export const PoolView = z.object({
   createdAtMs: EpochMs,
 });
 
-export function poolView(
-  ctx: Pick<Ctx, 'actor' | 'catalog' | 'now'>,
+export async function poolView(
+  ctx: Pick<Ctx, 'actor' | 'catalog' | 'now' | 'fleet'>,
+  db: Db,
   pool: Pool,
-  replicas: ReadonlyMap<string, ReplicaStatus>,
-): z.output<typeof PoolView> {
+): Promise<z.output<typeof PoolView>> {
+  const replicas = replicasById(ctx.fleet.list());
   const isOperator = ctx.actor.kind === 'operator';
   const { currency } = ctx.catalog.priceBook;
-  const price = tokenPriceOf(ctx.catalog, pool.model_id, clockHourOf(ctx.now(), 'UTC').fromMs);
+  const price = await tokenPriceOf(db, pool.model_id, ctx.now());
   const failures = poolSpecs(pool).flatMap((spec) => replicas.get(spec.replicaId)?.failure ?? []);
   return {
     poolId: pool.id,

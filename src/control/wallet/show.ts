@@ -32,7 +32,7 @@ export const walletShow = defineVerb({
       const { currency } = tenant;
       const atMs = ctx.now();
       const balance = await balanceMicros(trx, tenantId);
-      const { totalMicros } = await unbilled(trx, { tenant, catalog: ctx.catalog }, atMs);
+      const { totalMicros } = await unbilled(trx, tenant, atMs);
       const overdue = await openOverdue(trx, tenantId);
       return {
         tenantId,
