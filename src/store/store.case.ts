@@ -54,6 +54,7 @@ export function storeContract(): void {
         '0002-leases',
         '0003-prepaid',
         '0005-price-books',
+        '0006-pay-per-token',
       ]);
       await store.close();
     });

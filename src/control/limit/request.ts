@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { z } from 'zod';
 import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
@@ -37,7 +38,9 @@ export const limitRequest = defineVerb({
           state: 'open',
           created_at_ms: ctx.now(),
         })
-        .onConflict((conflict) => conflict.columns(['tenant_id', 'model_id']).where('state', '=', 'open').doNothing())
+        .onConflict((conflict) =>
+          conflict.columns(['tenant_id', 'model_id']).where('state', '=', sql.lit('open')).doNothing(),
+        )
         .returningAll()
         .executeTakeFirst();
       if (row === undefined) {
