@@ -7,7 +7,7 @@ import { readAgreements } from './agreements.ts';
 import { checkCatalog } from './check.ts';
 import { Cloud } from './clouds.ts';
 import type { Entry, Fault } from './fault.ts';
-import { type PriceBook, readPriceBook } from './price-book.ts';
+import { type KnownIds, type PriceBook, readPriceBook } from './price-book.ts';
 import { withProfiles } from './profiles.ts';
 import { type Catalog, MachineType, Model, Profile, Template } from './schema.ts';
 
@@ -27,7 +27,7 @@ export async function loadCatalog(dir: string = defaultCatalogDir, ownProfilesDi
   const profiles = await readProfiles(dir, 'profiles', faults);
   if (ownProfilesDir !== undefined) profiles.push(...(await readProfiles(ownProfilesDir, '', faults)));
   const templates = withProfiles(await readSingles(dir, 'templates', Template, faults), profiles, faults);
-  const priceBook = await readPrices(dir, new Set(templates.map(({ id }) => id)), faults);
+  const priceBook = await readPrices(dir, { templateIds: idsOf(templates), modelIds: idsOf(models) }, faults);
   const agreements = await readAgreements(dir, faults);
   const clouds = await readClouds(dir, faults);
   faults.push(...checkCatalog({ models, machineTypes, templates }));
@@ -42,10 +42,10 @@ export async function loadCatalog(dir: string = defaultCatalogDir, ownProfilesDi
   };
 }
 
-async function readPrices(dir: string, templateIds: ReadonlySet<string>, faults: Fault[]): Promise<PriceBook | null> {
+async function readPrices(dir: string, known: KnownIds, faults: Fault[]): Promise<PriceBook | null> {
   const raw = await readJson(dir, 'prices.json', faults);
   if (raw === undefined) return null;
-  const read = readPriceBook(raw, templateIds);
+  const read = readPriceBook(raw, known);
   faults.push(...read.faults.map((fault) => ({ file: 'prices.json', ...fault })));
   return read.book;
 }
@@ -68,6 +68,10 @@ function catalogInvalid(dir: string, faults: readonly Fault[]): CubitError {
 }
 
 type Identified = { readonly id: string };
+
+function idsOf(entries: readonly Entry<unknown>[]): ReadonlySet<string> {
+  return new Set(entries.map(({ id }) => id));
+}
 
 function byId<T extends Identified>(entries: readonly Entry<T>[]): ReadonlyMap<string, T> {
   return new Map(entries.map(({ id, value }) => [id, value!]));

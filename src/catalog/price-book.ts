@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { TokenPrices, tokenPriceFaults } from './token-prices.ts';
 
 /**
  * A version of the price book: the document that `catalog/prices.json` holds, that is imported and exported, and that
@@ -42,6 +43,7 @@ const PriceBook = z.strictObject({
   validFrom: z.iso.datetime({ offset: true, error: 'an instant with its offset, such as 2026-11-01T00:00:00+08:00' }),
   notes: z.string().trim().min(1, 'is empty; leave it out').max(1000).optional(),
   prices: z.array(TemplatePrice).min(1, 'a price book needs one price at least').max(5000),
+  tokenPrices: TokenPrices.optional(),
 });
 
 export type PriceBook = z.output<typeof PriceBook>;
@@ -51,6 +53,12 @@ export interface PriceFault {
   /** As `prices[2].discounts[0].percent`. */
   readonly path: string;
   readonly message: string;
+}
+
+/** What prices may name. */
+export interface KnownIds {
+  readonly templateIds: ReadonlySet<string>;
+  readonly modelIds: ReadonlySet<string>;
 }
 
 export interface PriceBookRead {
@@ -63,11 +71,15 @@ export interface PriceBookRead {
  * A price book from parsed JSON, with every fault: of each field, and of what no single field can show (zero and huge
  * prices, discounts out of order, templates twice or unknown), also in rows beside faulty ones.
  */
-export function readPriceBook(raw: unknown, templateIds: ReadonlySet<string>): PriceBookRead {
+export function readPriceBook(raw: unknown, { templateIds, modelIds }: KnownIds): PriceBookRead {
   const result = PriceBook.safeParse(raw);
   const issues = result.success ? [] : result.error.issues.flatMap(faultsOf);
-  const rows = (raw as { prices?: unknown } | null)?.prices;
-  const faults = [...issues, ...(Array.isArray(rows) ? rowFaults(rows, templateIds) : [])];
+  const { prices, tokenPrices } = (raw ?? {}) as { prices?: unknown; tokenPrices?: unknown };
+  const faults = [
+    ...issues,
+    ...(Array.isArray(prices) ? rowFaults(prices, templateIds) : []),
+    ...(Array.isArray(tokenPrices) ? tokenPriceFaults(tokenPrices, modelIds) : []),
+  ];
   return { book: result.success && faults.length === 0 ? result.data : null, faults };
 }
 

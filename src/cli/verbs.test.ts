@@ -31,5 +31,7 @@ test('every noun says what it is about', () => {
 
 test('a list of objects shows how to write one', () => {
   const help = commandOf('endpoint.create')?.helpInformation().replace(/\s+/g, ' ');
-  expect(help).toContain('modelId=…,units=… and, as needed, templateId');
+  expect(help).toContain(
+    'units=…, or without where it is paid by the token (may be repeated): modelId=… and, as needed, templateId',
+  );
 });

@@ -41,6 +41,8 @@ const NOUNS: Readonly<Record<string, string>> = {
   endpoint: 'what a tenant calls: models, their units, waiting and traffic',
   order: 'buy more units, resize or unsubscribe a group, and what became of it',
   group: 'instance groups: the units that one order bought',
+  pool: 'models that are paid by the token: shared units, prices',
+  limit: 'requests and tokens a minute on models that are paid by the token',
   notice: 'what a tenant was to be told: terms that end, renewals, overdue wallets',
   usage: 'receipts of requests, one by one and summed',
   bill: 'bills by the hour, and what is not billed yet',

@@ -66,6 +66,9 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'group.list': { tenantId: owner.tenantId },
     'group.show': { groupId },
     'group.auto-renew': { groupId, enabled: true },
+    'limit.request': { tenantId: owner.tenantId, modelId: 'alpha', rpm: 1, tpm: 1, reason: 'x' },
+    'limit.list': { tenantId: owner.tenantId },
+    'limit.show': { tenantId: owner.tenantId },
     'notice.list': { tenantId: owner.tenantId },
     'replica.list': { endpointId },
     'audit.list': { tenantId: owner.tenantId },
@@ -90,6 +93,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   const nobodys = [
     'model.list',
     'model.show',
+    'pool.list',
     'price.list',
     'template.list',
     'template.show',

@@ -290,6 +290,7 @@ function testCatalog(): Catalog {
         { templateId: 'alpha-elsewhere', hourly: '9.00', ...price },
         { templateId: 'beta-local', hourly: '1.80', ...price },
       ],
+      tokenPrices: [{ modelId: 'alpha', input: '0.80', cachedInput: '0.16', output: '2.00' }],
     },
   };
 }

@@ -29,6 +29,12 @@ import { invitationRevoke } from './invitation/revoke.ts';
 import { keyCreate } from './key/create.ts';
 import { keyList } from './key/list.ts';
 import { keyRevoke } from './key/revoke.ts';
+import { limitApprove } from './limit/approve.ts';
+import { limitList } from './limit/list.ts';
+import { limitRefuse } from './limit/refuse.ts';
+import { limitRequest } from './limit/request.ts';
+import { limitSet } from './limit/set.ts';
+import { limitShow } from './limit/show.ts';
 import { meShow } from './me/show.ts';
 import { memberAccept } from './member/accept.ts';
 import { memberInvite } from './member/invite.ts';
@@ -51,6 +57,10 @@ import { orderRenew } from './order/renew.ts';
 import { orderResize } from './order/resize.ts';
 import { orderShow } from './order/show.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
+import { poolCreate } from './pool/create.ts';
+import { poolList } from './pool/list.ts';
+import { poolRemove } from './pool/remove.ts';
+import { poolResize } from './pool/resize.ts';
 import { priceBookDiff } from './price-book/diff.ts';
 import { priceBookExport } from './price-book/export.ts';
 import { priceBookImport } from './price-book/import.ts';
@@ -137,6 +147,16 @@ export const verbs: readonly Verb[] = [
   groupList,
   groupShow,
   groupAutoRenew,
+  poolCreate,
+  poolList,
+  poolResize,
+  poolRemove,
+  limitRequest,
+  limitApprove,
+  limitRefuse,
+  limitSet,
+  limitList,
+  limitShow,
   noticeList,
   usageList,
   usageSummary,

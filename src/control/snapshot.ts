@@ -14,6 +14,8 @@ import {
 import type { Database, Row } from '../store/schema.ts';
 import type { ControlLog } from './call.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
+import { livePools, type Pool, poolSpecs } from './pool/pools.ts';
+import { sharedPools } from './pool/shared.ts';
 import { StartupTimes } from './startup-times.ts';
 import { createTurns, type Turns } from './turns.ts';
 import { paidUnitsOf, specsOf } from './units.ts';
@@ -111,20 +113,24 @@ export async function buildSnapshot(
         .execute(),
       groups,
       paid: await paidUnitsOf(trx, groups),
+      pools: await livePools(trx),
+      limits: await trx.selectFrom('token_limits').selectAll().execute(),
     };
   });
   const replicas = Map.groupBy(deps.fleet.list(), (replica) => replica.servedModelId);
   const groups = Map.groupBy(stored.groups, (group) => group.served_model_id);
   const served = Map.groupBy(stored.served, (row) => row.endpoint_id);
   const endpoints = new Map<string, EndpointSnapshot>();
+  const shared = sharedPools(stored.limits, pooledModels(deps, stored.pools, replicas, startups));
   for (const row of stored.endpoints) {
-    const models = (served.get(row.id) ?? []).flatMap((model) => {
+    const pooled = row.access_mode === 'pay_per_token';
+    const models = (pooled ? [] : (served.get(row.id) ?? [])).flatMap((model) => {
       const own = groups.get(model.id) ?? [];
       const running = replicas.get(model.id) ?? [];
       const serving = servingOf(running, own, stored.paid);
       return servedModelOf(deps, model, own, serving, startups, timeScaleOf(running)) ?? [];
     });
-    const endpoint = endpointOf(row, models);
+    const endpoint = { ...endpointOf(row, models), ...(pooled && shared(row, served.get(row.id)?.[0]?.model_id)) };
     endpoints.set(endpointKey(row.tenant_id, row.name), endpoint);
     endpoints.set(endpointKey(row.tenant_id, row.id), endpoint);
   }
@@ -132,6 +138,26 @@ export async function buildSnapshot(
     stored.keys.map((key) => [key.hash, { keyId: key.id, tenantId: key.tenant_id }]),
   );
   return { version, keys, endpoints };
+}
+
+/** Each pool as the served model that it is to all its endpoints. */
+function pooledModels(
+  deps: SnapshotDeps,
+  pools: readonly Pool[],
+  replicas: ReadonlyMap<string, readonly ReplicaStatus[]>,
+  startups: StartupTimes,
+): readonly { readonly pool: Pool; readonly model: ServedModelSnapshot }[] {
+  return pools.flatMap((pool) => {
+    const running = replicas.get(pool.id) ?? [];
+    const wanted = new Set(poolSpecs(pool).map((spec) => spec.replicaId));
+    const serving = running.map(({ replicaId, state, address, startedAtMs }): ReplicaSnapshot => {
+      const surplus = state === 'ready' && !wanted.has(replicaId);
+      return { replicaId, state: surplus ? 'draining' : state, address, startedAtMs };
+    });
+    const row = { ...pool, traffic_percent: 100 };
+    const model = servedModelOf(deps, row, [pool], serving, startups, timeScaleOf(running));
+    return model === null ? [] : [{ pool, model: { ...model, shared: true } }];
+  });
 }
 
 function endpointOf(row: Row<'endpoints'>, servedModels: readonly ServedModelSnapshot[]): EndpointSnapshot {
@@ -147,8 +173,8 @@ function endpointOf(row: Row<'endpoints'>, servedModels: readonly ServedModelSna
 
 function servedModelOf(
   { catalog, log }: SnapshotDeps,
-  row: Row<'served_models'>,
-  groups: readonly Row<'instance_groups'>[],
+  row: Pick<Row<'served_models'>, 'id' | 'model_id' | 'template_id' | 'coefficient' | 'traffic_percent'>,
+  groups: readonly { readonly units: number }[],
   replicas: readonly ReplicaSnapshot[],
   startups: StartupTimes,
   timeScale: number,

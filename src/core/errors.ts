@@ -28,6 +28,7 @@ const TABLE = {
   capacity_exhausted: [503, 'server_error'],
   // Admission
   model_units_exhausted: [429, 'rate_limit_error'],
+  rate_limit_exceeded: [429, 'rate_limit_error'],
   endpoint_scaling_up: [503, 'server_error'],
   shutting_down: [503, 'server_error'],
   client_closed: [499, 'client_closed'],

@@ -24,11 +24,18 @@ export const ID_PREFIXES = {
   server: 'srv',
   bill: 'bill',
   transaction: 'txn',
+  pool: 'pool',
+  limitRequest: 'lim',
   request: 'req',
   audit: 'aud',
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIXES;
+
+/** Whether an id is one of this kind, by its prefix. */
+export function isId(kind: IdKind, id: string): boolean {
+  return id.startsWith(`${ID_PREFIXES[kind]}-`);
+}
 
 const ALPHABET = '0123456789abcdefghijkmnpqrstuvwx'; // 32 signs: no l, o, y, z to misread
 

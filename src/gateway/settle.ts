@@ -28,6 +28,7 @@ const OUTCOME_OF = {
   quota_exceeded: 'rejected_capacity',
   agreement_required: 'rejected_input',
   model_units_exhausted: 'rejected_capacity',
+  rate_limit_exceeded: 'rejected_capacity',
   capacity_exhausted: 'rejected_unready',
   endpoint_scaling_up: 'rejected_unready',
   shutting_down: 'rejected_unready',

@@ -6,6 +6,7 @@ import * as leases from './migrations/0002-leases.ts';
 import * as prepaid from './migrations/0003-prepaid.ts';
 import * as gate from './migrations/0004-gate.ts';
 import * as priceBooks from './migrations/0005-price-books.ts';
+import * as payPerToken from './migrations/0006-pay-per-token.ts';
 import * as people from './migrations/0007-people.ts';
 import type { Database } from './schema.ts';
 
@@ -20,6 +21,7 @@ const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
   ['0003-prepaid', prepaid],
   ['0004-gate', gate],
   ['0005-price-books', priceBooks],
+  ['0006-pay-per-token', payPerToken],
   ['0007-people', people],
 ];
 

@@ -1,15 +1,34 @@
 import type { Kysely } from 'kysely';
 import type { Receipt } from '../core/commerce/metering.ts';
 import type { Database, NewRow, Row } from './schema.ts';
+import { countTokens, isPooled } from './token-usage.ts';
 
-/** Inserts receipts, each once by its request id. At most 500 at a time: a statement has a bound number of parameters. */
+/**
+ * Inserts receipts, each once by its request id; what is paid by the token is counted in the same transaction. At most
+ * 500 at a time: a statement has a bound number of parameters.
+ */
 export async function insertReceipts(db: Kysely<Database>, receipts: readonly Receipt[]): Promise<void> {
   if (receipts.length === 0) return;
-  await db
+  if (!receipts.some(isPooled)) {
+    await insertion(db, receipts).execute();
+    return;
+  }
+  await db.transaction().execute(async (trx) => {
+    const inserted = await insertion(trx, receipts).returning('id').execute();
+    const written = new Set(inserted.map(({ id }) => id));
+    // A receipt that came twice in one batch was written once: it counts once.
+    await countTokens(
+      trx,
+      receipts.filter(({ requestId }) => written.delete(requestId)),
+    );
+  });
+}
+
+function insertion(db: Kysely<Database>, receipts: readonly Receipt[]) {
+  return db
     .insertInto('receipts')
     .values(receipts.map(rowOf))
-    .onConflict((conflict) => conflict.column('id').doNothing())
-    .execute();
+    .onConflict((conflict) => conflict.column('id').doNothing());
 }
 
 function rowOf(receipt: Receipt): NewRow<'receipts'> {

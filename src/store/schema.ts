@@ -5,13 +5,14 @@ import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
 import type { KeyRole, MemberRole } from '../core/roles.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
+import type { TokenTables } from './token-schema.ts';
 
 /**
  * Tables, as Kysely sees them. Portable between SQLite and PostgreSQL: TEXT, BIGINT and DOUBLE only, no upserts outside
  * `ON CONFLICT`, no booleans. The last word of a name is its unit: `…_ms` (epoch or span), `…_micros` (money, a bigint in
  * TypeScript; every other number is a number), `…_us` (work).
  */
-export interface Database {
+export interface Database extends TokenTables {
   tenants: {
     id: string;
     name: string;
@@ -108,6 +109,8 @@ export interface Database {
     max_wait_ms: number;
     created_at_ms: number;
     deleted_at_ms: number | null;
+    /** Paid by the token and its tenant stayed overdue: it serves nothing until the wallet is topped up. */
+    suspended_at_ms: number | null;
   };
   served_models: {
     id: string;
@@ -445,6 +448,7 @@ export const NOTICE_KINDS = [
   'overdue_reclaimed',
   'quota_decided',
   'access_decided',
+  'limit_decided',
 ] as const;
 
 export const APPLICATION_KINDS = ['quota', 'access'] as const;

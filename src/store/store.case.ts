@@ -55,6 +55,7 @@ export function storeContract(): void {
         '0003-prepaid',
         '0004-gate',
         '0005-price-books',
+        '0006-pay-per-token',
         '0007-people',
       ]);
       await store.close();

@@ -4,6 +4,7 @@ import type { Row } from '../../store/schema.ts';
 import type { Db } from '../internal.ts';
 import { Count, EpochMs, Id, Money, money } from '../schemas.ts';
 import { billedToMs, openGroups } from './groups.ts';
+import { type TokenCharge, tokenCharges } from './tokens.ts';
 
 export const Bill = z.object({
   billId: Id,
@@ -35,17 +36,31 @@ export const Line = z.object({
   arithmetic: z.string().describe('The sum written out'),
 });
 
+export const TokenLine = z.object({
+  endpointId: Id,
+  modelId: z.string(),
+  requests: Count,
+  lateRequests: Count.describe('Of these: of hours before, whose receipts came after those hours’ bill'),
+  inputTokens: Count.describe('Prompt tokens that were not cached'),
+  cachedTokens: Count,
+  outputTokens: Count,
+  amount: Money,
+  arithmetic: z.string().describe('The sum written out'),
+});
+
 export interface Unbilled {
   /** End of the last billed hour, 0 before the first. */
   readonly billedToMs: number;
   readonly totalMicros: bigint;
   readonly lines: readonly (Omit<z.output<typeof Line>, 'amount'> & { endpointId: string; amountMicros: bigint })[];
+  /** Of endpoints that are paid by the token. */
+  readonly charges: readonly TokenCharge[];
 }
 
-/** What a tenant's groups cost from the last bill to `atMs`, computed as the next bill will compute it. */
+/** What a tenant's groups and tokens cost from the last bill to `atMs`, computed as the next bill will compute it. */
 export async function unbilled(
   db: Db,
-  tenant: Pick<Row<'tenants'>, 'id' | 'currency'>,
+  tenant: Pick<Row<'tenants'>, 'id' | 'zone' | 'currency'>,
   atMs: number,
 ): Promise<Unbilled> {
   const fromMs = await billedToMs(db, tenant.id);
@@ -56,6 +71,8 @@ export async function unbilled(
     const { unitSeconds, amountMicros, priceVersions, arithmetic } = line;
     return [{ groupId, endpointId, unitSeconds, amountMicros, priceVersions: [...priceVersions], arithmetic }];
   });
-  const totalMicros = lines.reduce((sum, line) => sum + line.amountMicros, 0n);
-  return { billedToMs: fromMs, totalMicros, lines };
+  const span = { tenant, toMs: atMs + 1, lateBeforeMs: fromMs };
+  const charges = (await tokenCharges(db, [span])).get(tenant.id) ?? [];
+  const totalMicros = [...lines, ...charges].reduce((sum, line) => sum + line.amountMicros, 0n);
+  return { billedToMs: fromMs, totalMicros, lines, charges };
 }

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../../store/schema.ts';
-import { billedTo, endedUnbilled } from './groups.ts';
+import { billedTo, earliest, endedUnbilled } from './groups.ts';
 
 const TENANTS_PER_PAGE = 200;
 
@@ -51,13 +51,18 @@ export async function standingsOf(db: Kysely<Database>, tenantIds: readonly stri
       return [
         started.where('ended_at_ms', 'is', null).as('lasting_ms'),
         started.where(endedUnbilled(sql.ref('tenant.billed_to_ms'))).as('ended_ms'),
+        eb
+          .selectFrom('token_usage')
+          .select((usage) => usage.fn.min<number | null>('quarter_ms').as('quarter_ms'))
+          .whereRef('token_usage.tenant_id', '=', 'tenant.id')
+          .as('usage_ms'),
       ];
     })
     .orderBy('id')
     .execute();
-  return rows.map(({ id, zone, currency, billed_to_ms, lasting_ms, ended_ms }) => {
-    const startMs = Math.min(lasting_ms ?? Number.POSITIVE_INFINITY, ended_ms ?? Number.POSITIVE_INFINITY);
-    const nextBillableMs = startMs === Number.POSITIVE_INFINITY ? null : Math.max(billed_to_ms, startMs);
+  return rows.map(({ id, zone, currency, billed_to_ms, ...starts }) => {
+    const startMs = earliest([starts.lasting_ms, starts.ended_ms, starts.usage_ms]);
+    const nextBillableMs = startMs === null ? null : Math.max(billed_to_ms, startMs);
     return { id, zone, currency, nextBillableMs };
   });
 }

@@ -76,6 +76,7 @@ describe('bills', () => {
           arithmetic: '8,431 s × 1 unit × 3.600000 CNY/h ÷ 3600 = 8.431000 CNY',
         },
       ],
+      tokenLines: [],
       total: { amount: '8.431000', currency: 'CNY' },
     });
     nowMs = at('18:10:00'); // 16:00–17:00 is due

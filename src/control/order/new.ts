@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { invalidField } from '../input.ts';
@@ -79,6 +80,12 @@ export async function orderedModel(
   input: { readonly endpointId: string; readonly servedModelId?: string | undefined },
 ) {
   const endpoint = await requireEndpoint(trx, scope, input.endpointId);
+  if (endpoint.access_mode === 'pay_per_token') {
+    throw new CubitError(
+      'conflict',
+      `${endpoint.name} is paid by the token: it has no units. Make another endpoint for them.`,
+    );
+  }
   const served = await chooseServed(trx, endpoint.id, input.servedModelId);
   const template = ctx.catalog.templates.get(served.template_id);
   if (template === undefined) throw invalidField('servedModelId', `template ${served.template_id} is gone`);

@@ -7,6 +7,7 @@ import type { Row } from '../../store/schema.ts';
 import { unbilled } from '../billing/schemas.ts';
 import { segmentsOf } from '../group/schemas.ts';
 import { LIVE_GROUP_STATES } from '../internal.ts';
+import { livePools, poolSpecs } from '../pool/pools.ts';
 import { applyPlan } from '../prepaid/apply.ts';
 import { replicasById, specsOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
@@ -104,9 +105,10 @@ async function unstartedUnits(trx: Trx, fleet: Ctx['fleet'], templateId: string)
     .where('template_id', '=', templateId)
     .where('state', 'in', LIVE_GROUP_STATES)
     .execute();
+  const pools = (await livePools(trx)).filter((pool) => pool.template_id === templateId);
   const replicas = replicasById(fleet.list());
   const started = (replicaId: string) => (replicas.get(replicaId)?.state ?? 'stopped') !== 'stopped';
-  return groups.flatMap(specsOf).filter((spec) => !started(spec.replicaId)).length;
+  return [...groups.flatMap(specsOf), ...pools.flatMap(poolSpecs)].filter((spec) => !started(spec.replicaId)).length;
 }
 
 /**

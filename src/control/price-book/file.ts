@@ -1,4 +1,4 @@
-import { type PriceBook, type PriceFault, readPriceBook } from '../../catalog/price-book.ts';
+import { type KnownIds, type PriceBook, type PriceFault, readPriceBook } from '../../catalog/price-book.ts';
 import { readCsvBook } from './csv.ts';
 
 export interface FileFault {
@@ -18,16 +18,12 @@ export interface BookFile {
 }
 
 /** A price book from a file's text, with every fault of it. */
-export function readBookFile(
-  text: string,
-  format: 'json' | 'csv' | undefined,
-  templateIds: ReadonlySet<string>,
-): BookFile {
+export function readBookFile(text: string, format: 'json' | 'csv' | undefined, known: KnownIds): BookFile {
   const isJson = format === undefined ? /^[\s\uFEFF]*\{/.test(text) : format === 'json';
-  return isJson ? readJsonFile(text, templateIds) : readCsvFile(text, templateIds);
+  return isJson ? readJsonFile(text, known) : readCsvFile(text, known);
 }
 
-function readJsonFile(text: string, templateIds: ReadonlySet<string>): BookFile {
+function readJsonFile(text: string, known: KnownIds): BookFile {
   const located = ({ path, message }: PriceFault) => ({ where: path, message });
   let raw: unknown;
   try {
@@ -36,11 +32,11 @@ function readJsonFile(text: string, templateIds: ReadonlySet<string>): BookFile 
     const fault = { where: '', message: `it is not JSON: ${(error as Error).message}` };
     return { book: null, faults: [fault], facts: {}, located };
   }
-  const { book, faults } = readPriceBook(raw, templateIds);
+  const { book, faults } = readPriceBook(raw, known);
   return { book, faults: faults.map(located), facts: Object(raw), located };
 }
 
-function readCsvFile(text: string, templateIds: ReadonlySet<string>): BookFile {
+function readCsvFile(text: string, known: KnownIds): BookFile {
   const csv = readCsvBook(text);
   const located = ({ path, message }: PriceFault): FileFault => {
     const [, index, field = ''] = /^prices\[(\d+)\]\.?(.*)$/.exec(path) ?? [];
@@ -52,7 +48,7 @@ function readCsvFile(text: string, templateIds: ReadonlySet<string>): BookFile {
     message,
   }));
   if (csv.raw === null) return { book: null, faults: own, facts: {}, located };
-  const { book, faults } = readPriceBook(csv.raw, templateIds);
+  const { book, faults } = readPriceBook(csv.raw, known);
   return {
     book: own.length === 0 ? book : null,
     faults: [...own, ...faults.map(located)],

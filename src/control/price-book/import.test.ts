@@ -274,7 +274,10 @@ const book: fc.Arbitrary<PriceBook> = fc
       ...(list.length === 0 ? {} : { discounts: list }),
     })),
   }));
-const ids = new Set(['alpha-local', 'alpha-pair', 'beta-local', 'alpha-elsewhere']);
+const ids = {
+  templateIds: new Set(['alpha-local', 'alpha-pair', 'beta-local', 'alpha-elsewhere']),
+  modelIds: new Set(['alpha', 'beta']),
+};
 
 test('a book reads back from JSON and CSV as it was written', () => {
   fc.assert(

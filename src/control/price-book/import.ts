@@ -39,8 +39,9 @@ export const priceBookImport = defineVerb({
       .describe('Postpaid groups that run now and pay another price from the next hour after it begins'),
   }),
   async run({ ctx, input }) {
-    const templateIds = new Set(ctx.catalog.templates.keys());
-    const read = readBookFile(input.file, input.format, templateIds);
+    const { templates, models } = ctx.catalog;
+    const known = { templateIds: new Set(templates.keys()), modelIds: new Set(models.keys()) };
+    const read = readBookFile(input.file, input.format, known);
     return ctx.transaction(async (trx) => {
       const kept = await trx.selectFrom('price_books').selectAll().execute();
       const nowMs = ctx.now();

@@ -73,8 +73,8 @@ function refusalOf(book: PriceBook, rows: readonly Row<'price_books'>[]): string
 }
 
 /** What of a document is the same however it is written down. */
-function pricesText({ currency, prices }: PriceBook): string {
-  return JSON.stringify([currency, prices]);
+function pricesText({ currency, prices, tokenPrices = [] }: PriceBook): string {
+  return JSON.stringify([currency, prices, tokenPrices]);
 }
 
 /** Writes a version. `nextDueMs`: when it starts for running groups first; null: it does not. */
