@@ -112,8 +112,8 @@ async function unstartedUnits(trx: Trx, fleet: Ctx['fleet'], templateId: string)
 }
 
 /**
- * Places an order for a new group of a served model: checks what buyers need, capacity and wallet, and writes group, price and order. The
- * price is the quote's; the first segment keeps it, whenever the order succeeds.
+ * Places an order for a new group of a served model: checks what it has to pass, capacity and wallet, and writes group,
+ * price and order. The price is the quote's; the first segment keeps it, whenever the order succeeds.
  */
 export async function placeNewOrder(
   trx: Trx,

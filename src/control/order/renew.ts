@@ -33,6 +33,7 @@ export const orderRenew = defineVerb({
       await quoteRenew(trx, ctx, { tenant, group: before, months }, ctx.now());
       const quote = await quoteRenew(trx, ctx, { tenant, group: before, months }, askedAtMs);
       checkQuote(quoteId, [quote], askedAtMs);
+      await requireAccess(trx, ctx, tenant.id);
       await requireAgreement(trx, ctx, tenant.id, input.agreementVersion);
       const { group, order } = await renewGroup(trx, ctx, { tenant, before, quote, nowMs: ctx.now() });
       await audit(trx, ctx, {
@@ -48,13 +49,10 @@ export const orderRenew = defineVerb({
   },
 });
 
-/**
- * Carries out a renewal's quote: by hand or by auto-renewal. Throws `access_required`, `payment_required`, and `conflict`
- * when it raced.
- */
+/** Carries out a renewal's quote: by hand or by auto-renewal. Throws `payment_required`, and `conflict` when it raced. */
 export async function renewGroup(
   trx: Trx,
-  by: Pick<Ctx, 'now' | 'newId' | 'policy'>,
+  by: Pick<Ctx, 'now' | 'newId'>,
   renewal: {
     readonly tenant: Row<'tenants'>;
     readonly before: Row<'instance_groups'>;
@@ -63,7 +61,6 @@ export async function renewGroup(
   },
 ): Promise<{ group: Row<'instance_groups'>; order: Row<'orders'> }> {
   const { tenant, before, quote, nowMs } = renewal;
-  await requireAccess(trx, by, tenant.id);
   await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs });
   const group = await moveGroup(trx, before, ['renew'], {
     months: (before.months ?? 0) + (quote.months ?? 0),

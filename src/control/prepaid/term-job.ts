@@ -3,6 +3,7 @@ import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import { type Notice, notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
+import { requireAccess } from '../access/access.ts';
 import { requireTenant } from '../internal.ts';
 import { eachDue } from '../jobs/each.ts';
 import type { Job, JobDeps } from '../jobs/job.ts';
@@ -89,6 +90,7 @@ async function autoRenew(trx: Trx, deps: Deps, due: DueGroup): Promise<boolean> 
   const months = group.auto_renew_months;
   if (months === null) return false;
   try {
+    await requireAccess(trx, deps, tenant.id);
     // By the price of the day it was due, however late it is.
     const asOf = { catalog: deps.catalog, now: () => dueMs };
     const quote = await quoteRenew(trx, asOf, { tenant, group, months }, dueMs);
@@ -99,7 +101,7 @@ async function autoRenew(trx: Trx, deps: Deps, due: DueGroup): Promise<boolean> 
     await record(trx, deps, { verb: 'order.renew', subject: order.id, group, detail: { months, payMicros } });
     return true;
   } catch (error) {
-    // Refused before anything was written: no access, too little money, a template that is not sold any more, a resize under way.
+    // Refused before anything was written: no access, too little money, no price any more, a resize under way.
     if (!(error instanceof CubitError) || error.code === 'conflict' || error.status >= 500) throw error;
     await trx
       .updateTable('instance_groups')
