@@ -9,7 +9,7 @@ import { type FileFault, inOrder, readBookFile } from './file.ts';
 import { BookVersion, differenceView, PriceDifference, Version } from './schemas.ts';
 import { AHEAD_MS_MIN, insertBook } from './take-in.ts';
 
-const FILE_CHARS_MAX = 1_000_000;
+const FILE_CHARS_MAX = 900_000;
 const DAY_MS = 86_400_000;
 const AHEAD_DAYS_MAX = 1830;
 

@@ -193,8 +193,8 @@ describe('discounts for long terms', () => {
     await buy(control, tenant, { months: 3 });
     await control.call(orderNew, tenant.manager, { endpointId: 'chat', units: 1 });
     await control.provisioned();
-    await importBook(control, bookOf('dearer', '2026-04-20T00:30:00+08:00', { hourly: '7.20' }));
-    control.nowMs = at('2026-05-02T00:00');
+    await importBook(control, bookOf('dearer', '2026-04-13T11:30:00+08:00', { hourly: '7.20' }));
+    control.nowMs = at('2026-04-14T00:00');
     await runJobs(control);
     const { groups } = await control.call(statementShow, tenant.reader, { month: '2026-04' });
     expect(groups.map(({ prices }) => prices)).toEqual([
@@ -204,8 +204,8 @@ describe('discounts for long terms', () => {
       ],
       [{ priceVersion: 'long', price: { amount: '1728.000000', currency: 'CNY' }, per: 'month', discountPercent: '5' }],
     ]);
-    const may = await control.call(statementShow, tenant.reader, { month: '2026-05' });
-    expect(may.groups[0]!.prices.map(({ priceVersion }) => priceVersion)).toEqual(['dearer']);
+    const march = await control.call(statementShow, tenant.reader, { month: '2026-03' });
+    expect(march.groups).toEqual([]);
   });
 });
 
