@@ -50,6 +50,16 @@ const Config = z.strictObject({
   provisionMsMax: integer(1000, 86_400_000).default(600_000),
   /** Whether prepaid units serve between their expiry and their reclaim a day later. */
   graceServes: yesOrNo.default(true),
+  /** Addresses and networks beside the public Internet that tenants' webhooks may reach, as in `10.20.0.0/16,127.0.0.1`. */
+  webhookAllow: z.string('has to be text').default(''),
+  /** The platform's mail server, for notices by e-mail; none: channels are webhooks only. */
+  smtpUrl: z
+    .string()
+    .regex(/^smtps?:\/\/\S+$/, 'has to be like smtp://user:password@host:587')
+    .nullable()
+    .default(null),
+  /** Sender of these e-mails, as in `Cubit <cubit@example.com>`; needed with smtpUrl. */
+  smtpFrom: text.nullable().default(null),
   /** Creates the tenant `demo` with a wallet, a key and an endpoint at the first start. */
   demo: yesOrNo.default(true),
 });

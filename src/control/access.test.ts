@@ -1,7 +1,9 @@
 import { afterAll, describe, expect, test } from 'vitest';
+import { notify } from '../store/notices.ts';
 import { openStore } from '../store/store.ts';
 import { settle } from './billing/settle.ts';
 import { newId } from './call.ts';
+import { channelCreate } from './channel/create.ts';
 import { OPERATOR, refusal, TestControl, testControl } from './fixture.ts';
 import { verbs } from './registry.ts';
 
@@ -36,6 +38,17 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   await settle({ ...control.deps, newId });
   const bill = await control.store.db.selectFrom('bills').selectAll().executeTakeFirstOrThrow();
   const keyId = owner.reader.kind === 'tenant' ? owner.reader.keyId : '';
+  const { channelId } = await control.call(channelCreate, owner.manager, { name: 'ops', url: 'http://127.0.0.1:9/' });
+  await control.store.db
+    .transaction()
+    .execute((trx) =>
+      notify(
+        trx,
+        { ...control.deps, newId },
+        { tenantId: owner.tenantId, kind: 'expired', subject: groupId, dueAtMs: 1, detail: {} },
+      ),
+    );
+  const delivery = await control.store.db.selectFrom('deliveries').selectAll().executeTakeFirstOrThrow();
   const foreign: Record<string, unknown> = {
     'tenant.show': { tenantId: owner.tenantId },
     'key.create': { tenantId: owner.tenantId, name: 'x' },
@@ -60,7 +73,18 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'group.list': { tenantId: owner.tenantId },
     'group.show': { groupId },
     'group.auto-renew': { groupId, enabled: true },
+    'key.update': { keyId, name: 'x' },
     'notice.list': { tenantId: owner.tenantId },
+    'notice.mark-read': { noticeIds: [delivery.notice_id] },
+    'notice.preferences': { tenantId: owner.tenantId },
+    'notice.set-preferences': { tenantId: owner.tenantId, bills: 'off' },
+    'channel.create': { tenantId: owner.tenantId, name: 'x', url: 'http://127.0.0.1:9/' },
+    'channel.list': { tenantId: owner.tenantId },
+    'channel.update': { channelId, name: 'x' },
+    'channel.remove': { channelId },
+    'channel.test': { channelId },
+    'delivery.list': { tenantId: owner.tenantId },
+    'delivery.retry': { deliveryId: delivery.id },
     'replica.list': { endpointId },
     'audit.list': { tenantId: owner.tenantId },
     'wallet.show': { tenantId: owner.tenantId },

@@ -6,6 +6,7 @@ import { CubitError } from '../core/errors.ts';
 import { formatId, ID_BYTES, type IdKind } from '../core/ids.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
+import type { Sender } from './delivery/message.ts';
 import { Idempotency, Replay } from './idempotency.ts';
 import { readInput } from './input.ts';
 import { toJson } from './json.ts';
@@ -24,6 +25,7 @@ export interface ControlDeps {
   readonly fleet: Fleet;
   readonly operatorToken: string;
   readonly probe: ProbeServer;
+  readonly sender: Sender;
   readonly log: ControlLog;
   /** Epoch milliseconds, whole. */
   now(): number;
@@ -88,13 +90,14 @@ function contextOf(
   idempotencyKey: string | null,
   idempotency: Idempotency | null,
 ): Ctx {
-  const { db, catalog, fleet, probe } = deps;
+  const { db, catalog, fleet, probe, sender } = deps;
   const makeId = (kind: IdKind) => deps.newId?.(kind) ?? newId(kind);
   return {
     db,
     catalog,
     fleet,
     probe,
+    sender,
     actor: call.actor,
     requestId: call.requestId ?? makeId('request'),
     idempotencyKey,

@@ -4,6 +4,13 @@ import { billPreview } from './billing/preview.ts';
 import { billSettle } from './billing/settle-now.ts';
 import { billShow } from './billing/show.ts';
 import { calculatorRun } from './calculator/run.ts';
+import { channelCreate } from './channel/create.ts';
+import { channelList } from './channel/list.ts';
+import { channelRemove } from './channel/remove.ts';
+import { channelTest } from './channel/test-channel.ts';
+import { channelUpdate } from './channel/update.ts';
+import { deliveryList } from './delivery/list.ts';
+import { deliveryRetry } from './delivery/retry.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { endpointDelete } from './endpoint/delete.ts';
 import { endpointList } from './endpoint/list.ts';
@@ -16,9 +23,13 @@ import { groupShow } from './group/show.ts';
 import { keyCreate } from './key/create.ts';
 import { keyList } from './key/list.ts';
 import { keyRevoke } from './key/revoke.ts';
+import { keyUpdate } from './key/update.ts';
 import { modelList } from './model/list.ts';
 import { modelShow } from './model/show.ts';
 import { noticeList } from './notice/list.ts';
+import { noticeMarkRead } from './notice/mark-read.ts';
+import { noticePreferences } from './notice/preferences.ts';
+import { noticeSetPreferences } from './notice/set-preferences.ts';
 import { orderList } from './order/list.ts';
 import { orderNew } from './order/new.ts';
 import { orderPreviewNew } from './order/preview-new.ts';
@@ -56,6 +67,7 @@ export const verbs: readonly Verb[] = [
   walletEntries,
   keyCreate,
   keyList,
+  keyUpdate,
   keyRevoke,
   modelList,
   modelShow,
@@ -82,6 +94,16 @@ export const verbs: readonly Verb[] = [
   groupShow,
   groupAutoRenew,
   noticeList,
+  noticeMarkRead,
+  noticePreferences,
+  noticeSetPreferences,
+  channelCreate,
+  channelList,
+  channelUpdate,
+  channelRemove,
+  channelTest,
+  deliveryList,
+  deliveryRetry,
   usageList,
   usageSummary,
   billList,

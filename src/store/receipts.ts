@@ -1,15 +1,28 @@
 import type { Kysely } from 'kysely';
 import type { Receipt } from '../core/commerce/metering.ts';
 import type { Database, NewRow, Row } from './schema.ts';
+import { addToQuarters } from './usage-quarters.ts';
 
-/** Inserts receipts, each once by its request id. At most 500 at a time: a statement has a bound number of parameters. */
+/**
+ * Inserts receipts, each once by its request id, and adds the work of those that are new to their quarter hours. At most
+ * 500 at a time: a statement has a bound number of parameters.
+ */
 export async function insertReceipts(db: Kysely<Database>, receipts: readonly Receipt[]): Promise<void> {
   if (receipts.length === 0) return;
-  await db
-    .insertInto('receipts')
-    .values(receipts.map(rowOf))
-    .onConflict((conflict) => conflict.column('id').doNothing())
-    .execute();
+  await db.transaction().execute(async (trx) => {
+    const inserted = await trx
+      .insertInto('receipts')
+      .values(receipts.map(rowOf))
+      .onConflict((conflict) => conflict.column('id').doNothing())
+      .returning('id')
+      .execute();
+    const fresh = new Set(inserted.map(({ id }) => id));
+    // Of two with one id in this batch the first was taken.
+    await addToQuarters(
+      trx,
+      receipts.filter(({ requestId }) => fresh.delete(requestId)),
+    );
+  });
 }
 
 function rowOf(receipt: Receipt): NewRow<'receipts'> {

@@ -1,6 +1,7 @@
 import type { Generated, Insertable, Selectable } from 'kysely';
 import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
+import type { Language, NoticeKind } from '../core/commerce/notice.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
 
 /**
@@ -28,6 +29,8 @@ export interface Database {
     scope: 'inference' | 'manage';
     created_at_ms: number;
     revoked_at_ms: number | null;
+    /** `{ "team": "search" }`: what its use is charged to. */
+    labels_json: Generated<string>;
   };
   ledger_transactions: {
     id: string;
@@ -284,11 +287,91 @@ export interface Database {
   notices: {
     id: string;
     tenant_id: string;
-    kind: (typeof NOTICE_KINDS)[number];
+    kind: NoticeKind;
     subject: string;
     due_at_ms: number;
     detail_json: string;
     created_at_ms: number;
+    /** When the tenant marked it as read; null: it is new to them. */
+    read_at_ms: Generated<number | null>;
+  };
+  /** Absent: English, bills once a month. */
+  notice_preferences: {
+    tenant_id: string;
+    language: Language;
+    /** How often bills are told. */
+    bills: 'each' | 'daily' | 'monthly' | 'off';
+  };
+  /** Bills of a tenant that no notice names yet. Absent: there are none. */
+  bill_digests: {
+    tenant_id: string;
+    /** The start of the first one's hour. */
+    from_ms: number;
+    /** When they are told. */
+    due_ms: number;
+  };
+  /** Where a tenant's notices are sent. */
+  channels: {
+    id: string;
+    tenant_id: string;
+    kind: 'webhook' | 'email';
+    name: string;
+    state: 'active' | 'paused' | 'removed';
+    /** Webhook, as the next three: what signs its messages, and what signed them until lately. */
+    url: string | null;
+    secret: string | null;
+    previous_secret: string | null;
+    previous_until_ms: number | null;
+    /** E-mail: addresses. */
+    recipients_json: string | null;
+    /** The kinds of notices that it takes; null: all. */
+    kinds_json: string | null;
+    created_at_ms: number;
+  };
+  /** The outbox: a notice on its way to a channel, written with the notice. Unique by both. */
+  deliveries: {
+    id: string;
+    tenant_id: string;
+    notice_id: string;
+    channel_id: string;
+    state: 'pending' | 'delivered' | 'failed' | 'cancelled';
+    /** Begun, so that a crash counts. */
+    attempts: number;
+    /** When it is tried (again); pushed out while it is. null when it ended. */
+    next_due_ms: number | null;
+    /** Why the last attempt failed, for people. */
+    failure: string | null;
+    created_at_ms: number;
+    ended_at_ms: number | null;
+  };
+  /** Work by key, of requests that ended in a quarter of an hour. Written with their receipts. */
+  usage_quarters: {
+    served_model_id: string;
+    from_ms: number;
+    key_id: string;
+    tenant_id: string;
+    requests: number;
+    prefill_us: number;
+    decode_us: number;
+  };
+  /** What a tenant means to spend in a month. Unique by tenant and label. */
+  budgets: {
+    id: string;
+    tenant_id: string;
+    /** `name=value` of keys, or empty for all of the tenant. */
+    label: string;
+    amount_micros: bigint;
+    /** 1: what is paid per token stops when it is spent. */
+    hard_stop: number;
+    created_at_ms: number;
+    /** `YYYY-MM` of the next three. */
+    month: string;
+    spent_micros: bigint;
+    spent_to_ms: number;
+    /** The highest threshold that was told; 0: none. */
+    told_percent: number;
+    /** When it is counted next. */
+    next_due_ms: number;
   };
   /** What only one of several processes does at a time (`store/lease.ts`). */
   leases: {
@@ -305,14 +388,3 @@ export interface Database {
 
 export type Row<T extends keyof Database> = Selectable<Database[T]>;
 export type NewRow<T extends keyof Database> = Insertable<Database[T]>;
-
-export const NOTICE_KINDS = [
-  'expiring',
-  'expired',
-  'reclaimed',
-  'renewed',
-  'renew_failed',
-  'overdue',
-  'overdue_cleared',
-  'overdue_reclaimed',
-] as const;

@@ -7,6 +7,7 @@ import { postAll } from '../../store/ledger.ts';
 import type { NewRow } from '../../store/schema.ts';
 import { noteCharges } from '../overdue/overdue.ts';
 import type { Trx } from '../verb.ts';
+import { noteBills } from './digest.ts';
 import { billedToOf, type OpenGroup, openGroups } from './groups.ts';
 import type { Standing } from './standing.ts';
 
@@ -46,6 +47,7 @@ export async function issueBills(trx: Trx, by: By, due: readonly DueBill[]): Pro
     .values(bills.map((bill, i) => ({ ...billRow(bill), transaction_id: posted[i]!.transactionId })))
     .execute();
   await insertLines(trx, bills.flatMap(lineRows));
+  await noteBills(trx, by, bills);
   await noteCharges(
     trx,
     by,

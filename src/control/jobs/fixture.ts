@@ -1,4 +1,5 @@
 import type { IdKind } from '../../core/ids.ts';
+import { digestJob } from '../billing/digest.ts';
 import { settleJob } from '../billing/settle-job.ts';
 import { newId } from '../call.ts';
 import type { TestControl } from '../fixture.ts';
@@ -34,6 +35,6 @@ export async function runJobsDying(control: TestControl, dies: () => boolean): P
 
 async function turn(control: TestControl, makeId: (kind: IdKind) => string): Promise<void> {
   const { db, now, log } = control.deps;
-  const jobs = [settleJob(), overdueJob(control.deps), recogniseJob, termJob(control.deps)];
+  const jobs = [settleJob(), digestJob, overdueJob(control.deps), recogniseJob, termJob(control.deps)];
   await runDue(jobs, { db, now, log, newId: makeId, signal: new AbortController().signal });
 }

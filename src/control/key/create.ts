@@ -4,7 +4,7 @@ import { requireTenant } from '../internal.ts';
 import { sha256Hex } from '../operator-token.ts';
 import { Name, TenantId } from '../schemas.ts';
 import { defineVerb, tenantOf } from '../verb.ts';
-import { Key, keyView, Scope } from './schemas.ts';
+import { Key, keyView, Labels, labelsWith, Scope } from './schemas.ts';
 
 const PREFIX = 'sk-cubit-';
 const HINT_SIGNS = PREFIX.length + 4;
@@ -14,7 +14,12 @@ export const keyCreate = defineVerb({
   summary: 'Make an API key. The answer shows it this once; only its hash is stored.',
   access: 'manage',
   route: { method: 'POST', path: '/keys' },
-  input: z.strictObject({ tenantId: TenantId, name: Name, scope: Scope.default('inference') }),
+  input: z.strictObject({
+    tenantId: TenantId,
+    name: Name,
+    scope: Scope.default('inference'),
+    label: Labels.optional(),
+  }),
   output: Key.extend({ key: z.string().nullable().describe('The key itself; null when the answer is a replay') }),
   once: ['key'],
   async run({ ctx, input }) {
@@ -31,6 +36,7 @@ export const keyCreate = defineVerb({
         scope: input.scope,
         created_at_ms: ctx.now(),
         revoked_at_ms: null,
+        labels_json: JSON.stringify(labelsWith({}, input)),
       };
       await trx.insertInto('api_keys').values(row).execute();
       await audit(trx, ctx, {
