@@ -7,6 +7,7 @@ import type { Catalog, Weights } from './catalog/schema.ts';
 import type { Config } from './config.ts';
 import { digestJob } from './control/billing/digest.ts';
 import { settleJob } from './control/billing/settle-job.ts';
+import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
 import { startDeliverer } from './control/delivery/deliverer.ts';
@@ -170,6 +171,7 @@ async function start(
       overdueJob(control),
       recogniseJob,
       termJob(control),
+      budgetJob,
     ],
     holder: newId('request'),
     db: store.db,

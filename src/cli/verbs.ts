@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
+import { csvOf } from '../control/csv.ts';
 import { verbs } from '../control/registry.ts';
 import type { Verb } from '../control/verb.ts';
 import { CubitError } from '../core/errors.ts';
@@ -25,7 +26,9 @@ interface Field {
 const NOUNS: Readonly<Record<string, string>> = {
   tenant: 'who buys units and pays for them',
   wallet: 'a tenant’s money: top it up, see what went in and out',
-  key: 'API keys of a tenant',
+  key: 'API keys of a tenant, with labels',
+  chargeback: 'who used what: costs split over keys and labels',
+  budget: 'what a tenant means to spend in a month',
   model: 'models of the catalogue',
   template: 'deployment templates: what one unit of a model is and costs',
   calculator: 'how many units a traffic needs; `cubit calc` asks it more easily',
@@ -76,7 +79,7 @@ function addVerb(group: Command, action: string, verb: Verb): void {
   }
   command.action(async () => {
     const options = command.optsWithGlobals<
-      ClientOptions & { json?: boolean; tenant?: string; idempotencyKey?: string }
+      ClientOptions & { json?: boolean; csv?: boolean; tenant?: string; idempotencyKey?: string }
     >();
     const flags: Readonly<Record<string, unknown>> = command.opts();
     const input: Record<string, unknown> = {};
@@ -96,6 +99,7 @@ function addVerb(group: Command, action: string, verb: Verb): void {
         await tenantFor(client, undefined, true);
       throw error;
     });
+    if (options.csv) return void process.stdout.write(csvOf(answer));
     console.log(
       options.json
         ? JSON.stringify(answer, null, 2)

@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { notify } from '../store/notices.ts';
 import { openStore } from '../store/store.ts';
 import { settle } from './billing/settle.ts';
+import { budgetSet } from './budget/set.ts';
 import { newId } from './call.ts';
 import { channelCreate } from './channel/create.ts';
 import { OPERATOR, refusal, TestControl, testControl } from './fixture.ts';
@@ -49,6 +50,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
       ),
     );
   const delivery = await control.store.db.selectFrom('deliveries').selectAll().executeTakeFirstOrThrow();
+  const { budgetId } = await control.call(budgetSet, owner.manager, { amount: '1' });
   const foreign: Record<string, unknown> = {
     'tenant.show': { tenantId: owner.tenantId },
     'key.create': { tenantId: owner.tenantId, name: 'x' },
@@ -95,6 +97,11 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'bill.list': { tenantId: owner.tenantId },
     'bill.preview': { tenantId: owner.tenantId },
     'bill.show': { billId: bill.id },
+    'chargeback.show': { endpointId },
+    'budget.set': { tenantId: owner.tenantId, amount: '1' },
+    'budget.list': { tenantId: owner.tenantId },
+    'budget.state': { tenantId: owner.tenantId },
+    'budget.remove': { budgetId },
     'calculator.run': { endpointId },
   };
   const nobodys = ['model.list', 'model.show', 'template.list', 'template.show'];

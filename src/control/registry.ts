@@ -3,12 +3,17 @@ import { billList } from './billing/list.ts';
 import { billPreview } from './billing/preview.ts';
 import { billSettle } from './billing/settle-now.ts';
 import { billShow } from './billing/show.ts';
+import { budgetList } from './budget/list.ts';
+import { budgetRemove } from './budget/remove.ts';
+import { budgetSet } from './budget/set.ts';
+import { budgetState } from './budget/state.ts';
 import { calculatorRun } from './calculator/run.ts';
 import { channelCreate } from './channel/create.ts';
 import { channelList } from './channel/list.ts';
 import { channelRemove } from './channel/remove.ts';
 import { channelTest } from './channel/test-channel.ts';
 import { channelUpdate } from './channel/update.ts';
+import { chargebackShow } from './chargeback/show.ts';
 import { deliveryList } from './delivery/list.ts';
 import { deliveryRetry } from './delivery/retry.ts';
 import { endpointCreate } from './endpoint/create.ts';
@@ -111,6 +116,11 @@ export const verbs: readonly Verb[] = [
   billPreview,
   billSettle,
   statementShow,
+  chargebackShow,
+  budgetSet,
+  budgetList,
+  budgetState,
+  budgetRemove,
   serverAdopt,
   serverList,
   serverRemove,
