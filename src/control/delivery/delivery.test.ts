@@ -241,10 +241,10 @@ describe('what is not lost', () => {
 });
 
 describe('e-mail', () => {
-  async function withSmtp() {
+  async function withSmtp(timeoutMs = 15_000) {
     const smtp = await smtpReceiver();
     const from = 'Cubit <cubit@example.com>';
-    const sender = createSender({ webhookAllow: '', smtp: { url: smtp.url, from }, timeoutMs: 400 });
+    const sender = createSender({ webhookAllow: '', smtp: { url: smtp.url, from }, timeoutMs });
     control.deps = { ...control.deps, sender };
     const recipients = ['ops@example.com', 'finance@example.com'];
     const made = await control.call(channelCreate, tenant.manager, { name: 'mail', recipients });
@@ -280,7 +280,7 @@ describe('e-mail', () => {
   });
 
   test('a server that says nothing is left after the time-out', async () => {
-    const { smtp, channelId } = await withSmtp();
+    const { smtp, channelId } = await withSmtp(300);
     smtp.answer = 'hang';
     expect(await control.call(channelTest, tenant.manager, { channelId })).toMatchObject({ ok: false });
   });
