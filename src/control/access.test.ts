@@ -39,7 +39,10 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   await settle({ ...control.deps, newId });
   const bill = await control.store.db.selectFrom('bills').selectAll().executeTakeFirstOrThrow();
   const keyId = owner.reader.kind === 'tenant' ? owner.reader.keyId : '';
-  const { channelId } = await control.call(channelCreate, owner.manager, { name: 'ops', url: 'http://127.0.0.1:9/' });
+  const { channelId } = await control.call(channelCreate, owner.manager, {
+    name: 'ops',
+    webhookUrl: 'http://127.0.0.1:9/',
+  });
   await control.store.db
     .transaction()
     .execute((trx) =>
@@ -80,7 +83,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'notice.mark-read': { noticeIds: [delivery.notice_id] },
     'notice.preferences': { tenantId: owner.tenantId },
     'notice.set-preferences': { tenantId: owner.tenantId, bills: 'off' },
-    'channel.create': { tenantId: owner.tenantId, name: 'x', url: 'http://127.0.0.1:9/' },
+    'channel.create': { tenantId: owner.tenantId, name: 'x', webhookUrl: 'http://127.0.0.1:9/' },
     'channel.list': { tenantId: owner.tenantId },
     'channel.update': { channelId, name: 'x' },
     'channel.remove': { channelId },

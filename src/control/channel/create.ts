@@ -14,13 +14,13 @@ export const SECRET_BYTES = 32;
 
 export const channelCreate = defineVerb({
   name: 'channel.create',
-  summary: 'Have notices sent to a webhook (url) or by e-mail (recipients).',
+  summary: 'Have notices sent to a webhook (webhookUrl) or by e-mail (recipients).',
   access: 'manage',
   route: { method: 'POST', path: '/channels' },
   input: z.strictObject({
     tenantId: TenantId,
     name: Name,
-    url: Url.optional(),
+    webhookUrl: Url.optional(),
     recipients: Recipients.optional(),
     kinds: Kinds.optional(),
   }),
@@ -29,17 +29,17 @@ export const channelCreate = defineVerb({
   async run({ ctx, input }) {
     const tenantId = tenantOf(ctx, input);
     checkTarget(ctx, input);
-    const secret = input.url === undefined ? null : webhookSecret(randomBytes(SECRET_BYTES));
+    const secret = input.webhookUrl === undefined ? null : webhookSecret(randomBytes(SECRET_BYTES));
     return ctx.transaction(async (trx) => {
       await requireTenant(trx, tenantId);
       await checkRoom(trx, tenantId);
       const row = {
         id: ctx.newId('channel'),
         tenant_id: tenantId,
-        kind: input.url === undefined ? ('email' as const) : ('webhook' as const),
+        kind: input.webhookUrl === undefined ? ('email' as const) : ('webhook' as const),
         name: input.name,
         state: 'active' as const,
-        url: input.url ?? null,
+        url: input.webhookUrl ?? null,
         secret,
         previous_secret: null,
         previous_until_ms: null,
@@ -57,11 +57,14 @@ export const channelCreate = defineVerb({
 });
 
 /** Throws `invalid_request` unless it is one way to be reached, and one that this installation has. */
-function checkTarget(ctx: Ctx, input: { url?: string | undefined; recipients?: readonly string[] | undefined }): void {
-  if ((input.url === undefined) === (input.recipients === undefined)) {
-    throw invalidField('url', 'say either url or recipients');
+function checkTarget(
+  ctx: Ctx,
+  input: { webhookUrl?: string | undefined; recipients?: readonly string[] | undefined },
+): void {
+  if ((input.webhookUrl === undefined) === (input.recipients === undefined)) {
+    throw invalidField('webhookUrl', 'say either webhookUrl or recipients');
   }
-  if (input.url !== undefined) checkUrl(ctx, input.url);
+  if (input.webhookUrl !== undefined) checkUrl(ctx, input.webhookUrl);
   if (input.recipients !== undefined && !ctx.sender.offersEmail) {
     throw invalidField('recipients', 'this installation sends no e-mail: its operator has to set smtpUrl and smtpFrom');
   }
@@ -72,7 +75,7 @@ export function checkUrl(ctx: Ctx, url: string): void {
   try {
     ctx.sender.checkUrl(url);
   } catch (error) {
-    throw error instanceof CubitError ? invalidField('url', error.message) : error;
+    throw error instanceof CubitError ? invalidField('webhookUrl', error.message) : error;
   }
 }
 

@@ -12,7 +12,7 @@ export const channelList = defineVerb({
   route: { method: 'GET', path: '/channels' },
   input: z.strictObject({ tenantId: TenantFilter, ...PageInput }),
   output: pageOf(Channel),
-  columns: ['channelId', 'kind', 'state', 'name', 'url', 'recipients'],
+  columns: ['channelId', 'kind', 'state', 'name', 'webhookUrl', 'recipients'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const rows = await ctx.db

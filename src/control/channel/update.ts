@@ -17,7 +17,7 @@ const input = z.strictObject({
   channelId: Id,
   name: Name.optional(),
   state: z.enum(['active', 'paused']).optional().describe('paused: what waits for it is cancelled'),
-  url: Url.optional(),
+  webhookUrl: Url.optional(),
   recipients: Recipients.optional(),
   kinds: Kinds.optional(),
   allKinds: z.boolean().optional().describe('Take notices of every kind again'),
@@ -34,7 +34,7 @@ export const channelUpdate = defineVerb({
   once: ['secret'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx);
-    if (input.url !== undefined) checkUrl(ctx, input.url);
+    if (input.webhookUrl !== undefined) checkUrl(ctx, input.webhookUrl);
     if (input.kinds !== undefined && input.allKinds) throw invalidField('allKinds', 'contradicts kinds');
     const secret = input.rotateSecret ? webhookSecret(randomBytes(SECRET_BYTES)) : null;
     return ctx.transaction(async (trx) => {
@@ -57,8 +57,8 @@ export const channelUpdate = defineVerb({
 });
 
 function changesOf(wanted: z.output<typeof input>, before: Row<'channels'>): Partial<Row<'channels'>> {
-  const { name, state, url, recipients, kinds, allKinds } = wanted;
-  if (url !== undefined && before.kind !== 'webhook') throw invalidField('url', 'this channel is for e-mail');
+  const { name, state, webhookUrl: url, recipients, kinds, allKinds } = wanted;
+  if (url !== undefined && before.kind !== 'webhook') throw invalidField('webhookUrl', 'this channel is for e-mail');
   if (recipients !== undefined && before.kind !== 'email')
     throw invalidField('recipients', 'this channel is a webhook');
   return {

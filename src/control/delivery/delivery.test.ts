@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 
 const channel = (more: object = {}) =>
-  control.call(channelCreate, tenant.manager, { name: 'ops', url: receiver.url, ...more });
+  control.call(channelCreate, tenant.manager, { name: 'ops', webhookUrl: receiver.url, ...more });
 const deliverer = (more: Partial<DelivererDeps> = {}) => {
   const { db, sender, log, now } = control.deps;
   return new Deliverer({ db, sender, log, now, random: () => 0.5, ...more });
@@ -124,7 +124,7 @@ describe('webhooks', () => {
     const slow = await channel();
     receiver.answer = 'hang';
     const other = await httpReceiver();
-    await control.call(channelCreate, tenant.manager, { name: 'well', url: other.url });
+    await control.call(channelCreate, tenant.manager, { name: 'well', webhookUrl: other.url });
     for (let n = 0; n < 5; n++) await tell();
     const one = deliverer({ lanesMax: 2 });
     await one.pass();
@@ -161,7 +161,7 @@ describe('webhooks', () => {
   /** localhost is looked up, and what it leads to is refused. */
   async function channelWithName(sender: ReturnType<typeof createSender>) {
     const url = receiver.url.replace('127.0.0.1', 'localhost');
-    const { channelId } = await control.call(channelCreate, tenant.manager, { name: 'name', url });
+    const { channelId } = await control.call(channelCreate, tenant.manager, { name: 'name', webhookUrl: url });
     control.deps = { ...control.deps, sender };
     const answer = await control.call(channelTest, tenant.manager, { channelId });
     expect(answer).toMatchObject({ ok: false, failure: expect.stringContaining('localhost is not on the public') });
@@ -308,8 +308,8 @@ describe('channels', () => {
   });
 
   test('the secret is shown once; a new one signs beside the old for a day', async () => {
-    const made = await control.call(channelCreate, tenant.manager, { name: 'x', url: receiver.url }, 'once');
-    const again = await control.call(channelCreate, tenant.manager, { name: 'x', url: receiver.url }, 'once');
+    const made = await control.call(channelCreate, tenant.manager, { name: 'x', webhookUrl: receiver.url }, 'once');
+    const again = await control.call(channelCreate, tenant.manager, { name: 'x', webhookUrl: receiver.url }, 'once');
     expect(again).toEqual({ ...made, secret: null });
     const { channelId } = made;
     expect((await control.call(channelList, tenant.manager, {})).items[0]).not.toHaveProperty('secret');
@@ -343,14 +343,14 @@ describe('channels', () => {
 
   test.each([
     [{ name: 'x' }],
-    [{ name: 'x', url: 'http://127.0.0.1/', recipients: ['a@example.com'] }],
-    [{ name: 'x', url: 'http://10.0.0.1/' }],
-    [{ name: 'x', url: 'gopher://1.1.1.1/' }],
-    [{ name: 'x', url: 'not a url' }],
-    [{ name: 'x', url: 'http://127.0.0.1/', kinds: [] }],
-    [{ name: 'x', url: 'http://127.0.0.1/', kinds: ['birthday'] }],
+    [{ name: 'x', webhookUrl: 'http://127.0.0.1/', recipients: ['a@example.com'] }],
+    [{ name: 'x', webhookUrl: 'http://10.0.0.1/' }],
+    [{ name: 'x', webhookUrl: 'gopher://1.1.1.1/' }],
+    [{ name: 'x', webhookUrl: 'not a url' }],
+    [{ name: 'x', webhookUrl: 'http://127.0.0.1/', kinds: [] }],
+    [{ name: 'x', webhookUrl: 'http://127.0.0.1/', kinds: ['birthday'] }],
     [{ name: 'x', recipients: ['nobody'] }],
-    [{ name: '', url: 'http://127.0.0.1/' }],
+    [{ name: '', webhookUrl: 'http://127.0.0.1/' }],
   ])('%j is refused', async (input) => {
     expect((await refusal(control.call(channelCreate, tenant.manager, input as never))).code).toBe('invalid_request');
   });
@@ -361,7 +361,7 @@ describe('channels', () => {
     for (const input of [
       {},
       { recipients: ['a@example.com'] },
-      { url: 'http://10.0.0.1/' },
+      { webhookUrl: 'http://10.0.0.1/' },
       { kinds: ['expired'], allKinds: true },
     ])
       expect((await change(input)).code, JSON.stringify(input)).toBe('invalid_request');
