@@ -5,9 +5,14 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { loadCatalog } from './catalog/load.ts';
 import type { Catalog, Weights } from './catalog/schema.ts';
 import type { Config } from './config.ts';
+import { digestJob } from './control/billing/digest.ts';
 import { settleJob } from './control/billing/settle-job.ts';
+import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
+import { startDeliverer } from './control/delivery/deliverer.ts';
+import type { SmtpSettings } from './control/delivery/email.ts';
+import { createSender } from './control/delivery/sender.ts';
 import { controlApp } from './control/http.ts';
 import { startJobs } from './control/jobs/runner.ts';
 import { loadOperatorToken } from './control/operator-token.ts';
@@ -21,6 +26,7 @@ import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
 import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
+import { CubitError } from './core/errors.ts';
 import { connectEngine } from './engine/connect.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
@@ -125,7 +131,10 @@ async function start(
   });
   teardown.push(() => gateway.close());
 
+  const sender = createSender({ webhookAllow: config.webhookAllow, smtp: smtpOf(config) });
+  teardown.push(() => sender.close());
   const control: ControlDeps = {
+    sender,
     db: store.db,
     catalog,
     policy: { access: config.access, quotaUnits: config.quotaUnits },
@@ -163,9 +172,11 @@ async function start(
     jobs: [
       pricesJob(),
       settleJob({ issueDelayMs: config.billIssueDelayMs }),
+      digestJob,
       overdueJob(control),
       recogniseJob,
       termJob(control),
+      budgetJob,
     ],
     holder: newId('request'),
     db: store.db,
@@ -174,6 +185,8 @@ async function start(
     log,
   });
   teardown.push(() => jobs.stop());
+  const deliverer = startDeliverer({ db: store.db, sender, log, now: trustedNow, random: Math.random });
+  teardown.push(() => deliverer.stop());
 
   const callAsOperator: SeedCall = (verb, input, idempotencyKey) =>
     callVerb(control, verb, { actor: { kind: 'operator' }, input, idempotencyKey });
@@ -218,6 +231,12 @@ function onDisk<T>(work: () => T): T {
   } catch (error) {
     throw storageError(error);
   }
+}
+
+function smtpOf({ smtpUrl: url, smtpFrom: from }: Config): SmtpSettings | null {
+  if (url !== null && from !== null) return { url, from };
+  if (url === null && from === null) return null;
+  throw new CubitError('config_invalid', 'Bad configuration. smtpUrl and smtpFrom are set together or not at all.');
 }
 
 function moneyClock(log: Logger): () => number {

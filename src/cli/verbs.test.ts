@@ -25,6 +25,18 @@ test.each(verbs.map((verb) => [verb.name, verb] as const))('%s is a command whos
   expect(flags.includes('idempotencyKey')).toBe(verb.route.method === 'POST');
 });
 
+test('no flag of a command takes the place of a global one: its value would go to the wrong server', () => {
+  const globals = ['url', 'token', 'data', 'tenant', 'json', 'csv'];
+  // `cubit adopt` asks for a server's URL in its own way.
+  for (const verb of verbs.filter(({ name }) => name !== 'server.adopt')) {
+    const flags = commandOf(verb.name)?.options.map((option) => option.attributeName()) ?? [];
+    expect(
+      flags.filter((flag) => globals.includes(flag)),
+      verb.name,
+    ).toEqual([]);
+  }
+});
+
 test('every noun says what it is about', () => {
   for (const noun of program.commands) expect(noun.description().length, noun.name()).toBeGreaterThan(10);
 });

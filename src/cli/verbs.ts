@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
+import { csvOf } from '../control/csv.ts';
 import { verbs } from '../control/registry.ts';
 import type { Verb } from '../control/verb.ts';
 import { CubitError } from '../core/errors.ts';
@@ -28,11 +29,13 @@ interface Field {
 const NOUNS: Readonly<Record<string, string>> = {
   tenant: 'who buys units and pays for them',
   wallet: 'a tenant’s money: top it up, see what went in and out',
-  key: 'API keys of a tenant',
   access: 'whether a tenant may buy units: apply, grant, revoke',
   agreement: 'the text that is accepted before buying, and who accepted it',
   quota: 'how many units a tenant may hold, and asking for more',
   application: 'what tenants applied for, for the operator to decide',
+  key: 'API keys of a tenant, with labels',
+  chargeback: 'who used what: costs split over keys and labels',
+  budget: 'what a tenant means to spend in a month',
   model: 'models of the catalogue',
   template: 'deployment templates: what one unit of a model is and costs',
   price: 'what a unit costs by the hour and by the month, now or to come',
@@ -43,7 +46,9 @@ const NOUNS: Readonly<Record<string, string>> = {
   group: 'instance groups: the units that one order bought',
   pool: 'models that are paid by the token: shared units, prices',
   limit: 'requests and tokens a minute on models that are paid by the token',
-  notice: 'what a tenant was to be told: terms that end, renewals, overdue wallets',
+  notice: 'the inbox: terms that end, renewals, overdue wallets, bills, decisions',
+  channel: 'where notices are sent: signed webhooks, e-mail',
+  delivery: 'notices on their way to channels',
   usage: 'receipts of requests, one by one and summed',
   bill: 'bills by the hour, and what is not billed yet',
   statement: 'a month: wallet, bills, prepaid money, each group',
@@ -92,7 +97,7 @@ function addVerb(group: Command, action: string, verb: Verb): void {
   }
   command.action(async () => {
     const options = command.optsWithGlobals<
-      ClientOptions & { json?: boolean; tenant?: string; idempotencyKey?: string }
+      ClientOptions & { json?: boolean; csv?: boolean; tenant?: string; idempotencyKey?: string }
     >();
     const flags: Readonly<Record<string, unknown>> = command.opts();
     const input: Record<string, unknown> = {};
@@ -116,6 +121,7 @@ function addVerb(group: Command, action: string, verb: Verb): void {
       process.stdout.write(String((answer as Record<string, unknown>)[verb.prints]));
       return;
     }
+    if (options.csv) return void process.stdout.write(csvOf(answer));
     console.log(
       options.json
         ? JSON.stringify(answer, null, 2)

@@ -1,7 +1,10 @@
 import { afterAll, describe, expect, test } from 'vitest';
+import { notify } from '../store/notices.ts';
 import { openStore } from '../store/store.ts';
 import { settle } from './billing/settle.ts';
+import { budgetSet } from './budget/set.ts';
 import { newId } from './call.ts';
+import { channelCreate } from './channel/create.ts';
 import { OPERATOR, refusal, TestControl } from './fixture.ts';
 import { memberInvite } from './member/invite.ts';
 import { quotaApply } from './quota/apply.ts';
@@ -33,6 +36,21 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   const keyId = owner.reader.kind === 'key' ? owner.reader.keyId : '';
   const wanted = { templateId: 'alpha-local', units: 20, reason: 'a launch' };
   const { applicationId } = await control.call(quotaApply, owner.manager, wanted);
+  const { channelId } = await control.call(channelCreate, owner.manager, {
+    name: 'ops',
+    webhookUrl: 'http://127.0.0.1:9/',
+  });
+  await control.store.db
+    .transaction()
+    .execute((trx) =>
+      notify(
+        trx,
+        { ...control.deps, newId },
+        { tenantId: owner.tenantId, kind: 'expired', subject: groupId, dueAtMs: 1, detail: {} },
+      ),
+    );
+  const delivery = await control.store.db.selectFrom('deliveries').selectAll().executeTakeFirstOrThrow();
+  const { budgetId } = await control.call(budgetSet, owner.manager, { amount: '1' });
   const foreign: Record<string, unknown> = {
     'tenant.show': { tenantId: owner.tenantId },
     'key.create': { tenantId: owner.tenantId, name: 'x' },
@@ -69,7 +87,18 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'limit.request': { tenantId: owner.tenantId, modelId: 'alpha', rpm: 1, tpm: 1, reason: 'x' },
     'limit.list': { tenantId: owner.tenantId },
     'limit.show': { tenantId: owner.tenantId },
+    'key.update': { keyId, name: 'x' },
     'notice.list': { tenantId: owner.tenantId },
+    'notice.mark-read': { noticeIds: [delivery.notice_id] },
+    'notice.preferences': { tenantId: owner.tenantId },
+    'notice.set-preferences': { tenantId: owner.tenantId, bills: 'off' },
+    'channel.create': { tenantId: owner.tenantId, name: 'x', webhookUrl: 'http://127.0.0.1:9/' },
+    'channel.list': { tenantId: owner.tenantId },
+    'channel.update': { channelId, name: 'x' },
+    'channel.remove': { channelId },
+    'channel.test': { channelId },
+    'delivery.list': { tenantId: owner.tenantId },
+    'delivery.retry': { deliveryId: delivery.id },
     'replica.list': { endpointId },
     'audit.list': { tenantId: owner.tenantId },
     'wallet.show': { tenantId: owner.tenantId },
@@ -80,6 +109,11 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'bill.list': { tenantId: owner.tenantId },
     'bill.preview': { tenantId: owner.tenantId },
     'bill.show': { billId: bill.id },
+    'chargeback.show': { endpointId },
+    'budget.set': { tenantId: owner.tenantId, amount: '1' },
+    'budget.list': { tenantId: owner.tenantId },
+    'budget.state': { tenantId: owner.tenantId },
+    'budget.remove': { budgetId },
     'calculator.run': { endpointId },
     'member.invite': { tenantId: owner.tenantId, email, role: 'viewer' },
     'member.list': { tenantId: owner.tenantId },

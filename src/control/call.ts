@@ -5,6 +5,7 @@ import type { Catalog } from '../catalog/schema.ts';
 import { formatId, ID_BYTES, type IdKind } from '../core/ids.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
+import type { Sender } from './delivery/message.ts';
 import { Idempotency, Replay } from './idempotency.ts';
 import { readInput } from './input.ts';
 import { toJson } from './json.ts';
@@ -25,6 +26,7 @@ export interface ControlDeps {
   readonly fleet: Fleet;
   readonly operatorToken: string;
   readonly probe: ProbeServer;
+  readonly sender: Sender;
   readonly log: ControlLog;
   /** Epoch milliseconds, whole. */
   now(): number;
@@ -89,7 +91,7 @@ function contextOf(
   idempotencyKey: string | null,
   idempotency: Idempotency | null,
 ): Ctx {
-  const { db, catalog, policy, fleet, probe } = deps;
+  const { db, catalog, policy, fleet, probe, sender } = deps;
   const makeId = (kind: IdKind) => deps.newId?.(kind) ?? newId(kind);
   return {
     db,
@@ -97,6 +99,7 @@ function contextOf(
     policy,
     fleet,
     probe,
+    sender,
     actor: call.actor,
     requestId: call.requestId ?? makeId('request'),
     idempotencyKey,

@@ -6,6 +6,7 @@ import type { EngineAddress } from '../engine/port.ts';
 import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaState, ReplicaStatus } from '../fleet/port.ts';
 import type { Store } from '../store/store.ts';
 import { type ControlDeps, callVerb, newId } from './call.ts';
+import { createSender } from './delivery/sender.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { controlApp } from './http.ts';
 import { keyCreate } from './key/create.ts';
@@ -151,6 +152,7 @@ export class TestControl {
       fleet: this.fleet,
       operatorToken: OPERATOR_TOKEN,
       probe: (server) => this.probe(server),
+      sender: createSender({ webhookAllow: '127.0.0.1', smtp: null }),
       log: { info: () => undefined, error: (fields, message) => this.errors.push({ fields, message }) },
       now: () => this.nowMs,
       changed: () => {

@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono';
 import { CubitError, toCubitError } from '../core/errors.ts';
 import { actorOf } from './actor.ts';
 import { answerVerb, type ControlDeps, newId } from './call.ts';
+import { csvOf } from './csv.ts';
 import { DOCS_PAGE } from './docs-page.ts';
 import { toJson } from './json.ts';
 import { API_PREFIX, openApiDocument } from './openapi.ts';
@@ -65,6 +66,7 @@ async function serve(deps: ControlDeps, verb: Verb, c: Context<Env>): Promise<Re
     requestId: c.var.requestId,
   });
   if (answer.replayed) c.header('idempotent-replayed', 'true');
+  if (/^text\/csv\b/.test(c.req.header('accept') ?? '')) return csv(c, answer.json);
   return json(c, answer.json, 200);
 }
 
@@ -79,6 +81,13 @@ function json(c: Context<Env>, text: string, status: number): Response {
   c.header('content-type', 'application/json; charset=utf-8');
   c.header('cache-control', 'no-store');
   return c.body(text, status as 200);
+}
+
+function csv(c: Context<Env>, answerJson: string): Response {
+  const text = csvOf(JSON.parse(answerJson));
+  c.header('content-type', 'text/csv; charset=utf-8');
+  c.header('cache-control', 'no-store');
+  return c.body(text);
 }
 
 function honoPath(verb: Verb): string {

@@ -14,7 +14,19 @@ import { billList } from './billing/list.ts';
 import { billPreview } from './billing/preview.ts';
 import { billSettle } from './billing/settle-now.ts';
 import { billShow } from './billing/show.ts';
+import { budgetList } from './budget/list.ts';
+import { budgetRemove } from './budget/remove.ts';
+import { budgetSet } from './budget/set.ts';
+import { budgetState } from './budget/state.ts';
 import { calculatorRun } from './calculator/run.ts';
+import { channelCreate } from './channel/create.ts';
+import { channelList } from './channel/list.ts';
+import { channelRemove } from './channel/remove.ts';
+import { channelTest } from './channel/test-channel.ts';
+import { channelUpdate } from './channel/update.ts';
+import { chargebackShow } from './chargeback/show.ts';
+import { deliveryList } from './delivery/list.ts';
+import { deliveryRetry } from './delivery/retry.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { endpointDelete } from './endpoint/delete.ts';
 import { endpointList } from './endpoint/list.ts';
@@ -29,6 +41,7 @@ import { invitationRevoke } from './invitation/revoke.ts';
 import { keyCreate } from './key/create.ts';
 import { keyList } from './key/list.ts';
 import { keyRevoke } from './key/revoke.ts';
+import { keyUpdate } from './key/update.ts';
 import { limitApprove } from './limit/approve.ts';
 import { limitList } from './limit/list.ts';
 import { limitRefuse } from './limit/refuse.ts';
@@ -44,6 +57,9 @@ import { memberUpdate } from './member/update.ts';
 import { modelList } from './model/list.ts';
 import { modelShow } from './model/show.ts';
 import { noticeList } from './notice/list.ts';
+import { noticeMarkRead } from './notice/mark-read.ts';
+import { noticePreferences } from './notice/preferences.ts';
+import { noticeSetPreferences } from './notice/set-preferences.ts';
 import { operatorInvite } from './operator/invite.ts';
 import { operatorList } from './operator/list.ts';
 import { operatorRemove } from './operator/remove.ts';
@@ -101,6 +117,7 @@ export const verbs: readonly Verb[] = [
   walletEntries,
   keyCreate,
   keyList,
+  keyUpdate,
   keyRevoke,
   accessShow,
   accessApply,
@@ -158,6 +175,16 @@ export const verbs: readonly Verb[] = [
   limitList,
   limitShow,
   noticeList,
+  noticeMarkRead,
+  noticePreferences,
+  noticeSetPreferences,
+  channelCreate,
+  channelList,
+  channelUpdate,
+  channelRemove,
+  channelTest,
+  deliveryList,
+  deliveryRetry,
   usageList,
   usageSummary,
   billList,
@@ -165,6 +192,11 @@ export const verbs: readonly Verb[] = [
   billPreview,
   billSettle,
   statementShow,
+  chargebackShow,
+  budgetSet,
+  budgetList,
+  budgetState,
+  budgetRemove,
   serverAdopt,
   serverList,
   serverRemove,

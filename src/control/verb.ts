@@ -8,6 +8,7 @@ import type { KeyRole, MemberRole, Permission } from '../core/roles.ts';
 import type { EngineDialect } from '../engine/port.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
+import type { Sender } from './delivery/message.ts';
 
 /**
  * A verb is one thing that can be done, in a file of its own: `control/<noun>/<verb>.ts`. HTTP, OpenAPI and the CLI are
@@ -76,6 +77,8 @@ export interface Ctx {
    */
   transaction<T>(work: (trx: Trx) => Promise<T>): Promise<T>;
   readonly probe: ProbeServer;
+  /** Outside of transactions only. */
+  readonly sender: Sender;
   /** Epoch milliseconds; injected, so that tests move the clock. */
   now(): number;
   newId(kind: IdKind): string;

@@ -8,6 +8,7 @@ import * as gate from './migrations/0004-gate.ts';
 import * as priceBooks from './migrations/0005-price-books.ts';
 import * as payPerToken from './migrations/0006-pay-per-token.ts';
 import * as people from './migrations/0007-people.ts';
+import * as notify from './migrations/0008-notify.ts';
 import type { Database } from './schema.ts';
 
 interface Migration {
@@ -23,6 +24,7 @@ const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
   ['0005-price-books', priceBooks],
   ['0006-pay-per-token', payPerToken],
   ['0007-people', people],
+  ['0008-notify', notify],
 ];
 
 /** Any number, as long as nothing else in the database locks the same one. */

@@ -1,34 +1,29 @@
 import type { Kysely } from 'kysely';
 import type { Receipt } from '../core/commerce/metering.ts';
 import type { Database, NewRow, Row } from './schema.ts';
-import { countTokens, isPooled } from './token-usage.ts';
+import { countTokens } from './token-usage.ts';
+import { addToQuarters } from './usage-quarters.ts';
 
 /**
- * Inserts receipts, each once by its request id; what is paid by the token is counted in the same transaction. At most
+ * Inserts receipts, each once by its request id. In the same transaction the work of those that are new is added to their
+ * quarter hours, and what is paid by the token is counted. At most
  * 500 at a time: a statement has a bound number of parameters.
  */
 export async function insertReceipts(db: Kysely<Database>, receipts: readonly Receipt[]): Promise<void> {
   if (receipts.length === 0) return;
-  if (!receipts.some(isPooled)) {
-    await insertion(db, receipts).execute();
-    return;
-  }
   await db.transaction().execute(async (trx) => {
-    const inserted = await insertion(trx, receipts).returning('id').execute();
-    const written = new Set(inserted.map(({ id }) => id));
-    // A receipt that came twice in one batch was written once: it counts once.
-    await countTokens(
-      trx,
-      receipts.filter(({ requestId }) => written.delete(requestId)),
-    );
+    const inserted = await trx
+      .insertInto('receipts')
+      .values(receipts.map(rowOf))
+      .onConflict((conflict) => conflict.column('id').doNothing())
+      .returning('id')
+      .execute();
+    const fresh = new Set(inserted.map(({ id }) => id));
+    // Of two with one id in this batch the first was taken.
+    const taken = receipts.filter(({ requestId }) => fresh.delete(requestId));
+    await addToQuarters(trx, taken);
+    await countTokens(trx, taken);
   });
-}
-
-function insertion(db: Kysely<Database>, receipts: readonly Receipt[]) {
-  return db
-    .insertInto('receipts')
-    .values(receipts.map(rowOf))
-    .onConflict((conflict) => conflict.column('id').doNothing());
 }
 
 function rowOf(receipt: Receipt): NewRow<'receipts'> {

@@ -1,10 +1,12 @@
 import type { Generated, Insertable, Selectable } from 'kysely';
-import type { AccessState, Feature } from '../core/commerce/access.ts';
-import type { ApplicationState } from '../core/commerce/application.ts';
 import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
-import type { KeyRole, MemberRole } from '../core/roles.ts';
+import type { NoticeKind } from '../core/commerce/notice.ts';
+import type { KeyRole } from '../core/roles.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
+import type { GateTables } from './gate-schema.ts';
+import type { NoticeTables } from './notice-schema.ts';
+import type { PeopleTables } from './people-schema.ts';
 import type { TokenTables } from './token-schema.ts';
 
 /**
@@ -12,7 +14,7 @@ import type { TokenTables } from './token-schema.ts';
  * `ON CONFLICT`, no booleans. The last word of a name is its unit: `…_ms` (epoch or span), `…_micros` (money, a bigint in
  * TypeScript; every other number is a number), `…_us` (work).
  */
-export interface Database extends TokenTables {
+export interface Database extends TokenTables, PeopleTables, GateTables, NoticeTables {
   tenants: {
     id: string;
     name: string;
@@ -34,52 +36,8 @@ export interface Database extends TokenTables {
     role: Generated<KeyRole>;
     created_at_ms: number;
     revoked_at_ms: number | null;
-  };
-  /** One for each e-mail address, whatever it belongs to. */
-  people: {
-    id: string;
-    /** In small letters. */
-    email: string;
-    created_at_ms: number;
-  };
-  /** A person in a tenant; without one: an operator. At most one that was not removed for each person and tenant. */
-  memberships: {
-    id: string;
-    person_id: string;
-    tenant_id: string | null;
-    role: MemberRole | 'operator';
-    /** What they are called here: a tenant learns nothing from another one's. */
-    name: string;
-    created_at_ms: number;
-    removed_at_ms: number | null;
-  };
-  invitations: {
-    id: string;
-    /** null: to be an operator. */
-    tenant_id: string | null;
-    email: string;
-    name: string | null;
-    role: MemberRole | 'operator';
-    /** SHA-256 of the invitation, hex. */
-    hash: string;
-    /** As the audit names it. */
-    invited_by: string;
-    created_at_ms: number;
-    expires_at_ms: number;
-    accepted_at_ms: number | null;
-    revoked_at_ms: number | null;
-  };
-  /** What members sign in with at the control API. */
-  access_tokens: {
-    id: string;
-    member_id: string;
-    name: string;
-    /** SHA-256 of the token, hex. */
-    hash: string;
-    hint: string;
-    created_at_ms: number;
-    expires_at_ms: number;
-    revoked_at_ms: number | null;
+    /** `{ "team": "search" }`: what its use is charged to. */
+    labels_json: Generated<string>;
   };
   ledger_transactions: {
     id: string;
@@ -362,64 +320,13 @@ export interface Database extends TokenTables {
   notices: {
     id: string;
     tenant_id: string;
-    kind: (typeof NOTICE_KINDS)[number];
+    kind: NoticeKind;
     subject: string;
     due_at_ms: number;
     detail_json: string;
     created_at_ms: number;
-  };
-  /** Units of a template that a tenant may hold, where the operator said so. Unique by both. */
-  quotas: {
-    id: string;
-    tenant_id: string;
-    template_id: string;
-    units: number;
-    updated_at_ms: number;
-  };
-  /** What a tenant applied for. At most one that is pending for each tenant, kind and `about`. */
-  applications: {
-    id: string;
-    tenant_id: string;
-    kind: (typeof APPLICATION_KINDS)[number];
-    /** The template of a quota, the feature of an access. */
-    about: string;
-    /** Quota: the whole of it that is wanted, not what is added. */
-    units: number | null;
-    granted_units: number | null;
-    reason: string;
-    state: ApplicationState;
-    /** The operator's words. */
-    note: string | null;
-    created_at_ms: number;
-    decided_at_ms: number | null;
-    decided_by: string | null;
-  };
-  /** A tenant's access to a feature, once something was decided. Unique by both. */
-  accesses: {
-    id: string;
-    tenant_id: string;
-    feature: Feature;
-    state: AccessState;
-    note: string | null;
-    updated_at_ms: number;
-  };
-  /** What was accepted, word by word, by its hash: the catalogue may change. Never updated. */
-  agreement_texts: {
-    sha256: string;
-    version: string;
-    title: string;
-    valid_from_ms: number;
-    text: string;
-    created_at_ms: number;
-  };
-  /** Who accepted which text for a tenant. Unique by tenant and text; never updated. */
-  agreement_acceptances: {
-    id: string;
-    tenant_id: string;
-    version: string;
-    sha256: string;
-    actor: string;
-    created_at_ms: number;
+    /** When the tenant marked it as read; null: it is new to them. */
+    read_at_ms: Generated<number | null>;
   };
   /** What only one of several processes does at a time (`store/lease.ts`). */
   leases: {
@@ -436,19 +343,3 @@ export interface Database extends TokenTables {
 
 export type Row<T extends keyof Database> = Selectable<Database[T]>;
 export type NewRow<T extends keyof Database> = Insertable<Database[T]>;
-
-export const NOTICE_KINDS = [
-  'expiring',
-  'expired',
-  'reclaimed',
-  'renewed',
-  'renew_failed',
-  'overdue',
-  'overdue_cleared',
-  'overdue_reclaimed',
-  'quota_decided',
-  'access_decided',
-  'limit_decided',
-] as const;
-
-export const APPLICATION_KINDS = ['quota', 'access'] as const;

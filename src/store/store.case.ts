@@ -57,6 +57,17 @@ export function storeContract(): void {
         '0005-price-books',
         '0006-pay-per-token',
         '0007-people',
+        '0008-notify',
+      ]);
+      expect(names.rows.map((row) => row.name)).toEqual([
+        '0001-initial',
+        '0002-leases',
+        '0003-prepaid',
+        '0004-gate',
+        '0005-price-books',
+        '0006-pay-per-token',
+        '0007-people',
+        '0008-notify',
       ]);
       await store.close();
     });

@@ -8,7 +8,7 @@ const QUARTER_MS = 900_000;
 const ROWS_PER_INSERT = 500;
 
 /** Whether a request was served by a shared pool: its tenant pays by the token. */
-export function isPooled(receipt: Receipt): boolean {
+function isPooled(receipt: Receipt): boolean {
   return receipt.servedModelId !== null && isId('pool', receipt.servedModelId);
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { APPLICATION_STATES } from '../../core/commerce/application.ts';
-import { APPLICATION_KINDS, type Row } from '../../store/schema.ts';
+import { APPLICATION_KINDS } from '../../store/gate-schema.ts';
+import type { Row } from '../../store/schema.ts';
 import { Count, EpochMs, Id } from '../schemas.ts';
 
 export const ApplicationKind = z.enum(APPLICATION_KINDS);

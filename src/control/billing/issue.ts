@@ -8,6 +8,7 @@ import type { NewRow } from '../../store/schema.ts';
 import { takeUsage } from '../../store/token-usage.ts';
 import { noteCharges } from '../overdue/overdue.ts';
 import type { Trx } from '../verb.ts';
+import { noteBills } from './digest.ts';
 import { billedToOf, type OpenGroup, openGroups } from './groups.ts';
 import type { Standing } from './standing.ts';
 import { type TokenCharge, tokenCharges, tokenRow } from './tokens.ts';
@@ -61,6 +62,7 @@ export async function issueBills(trx: Trx, by: By, due: readonly DueBill[]): Pro
       .execute();
     await takeUsage(trx, tenant.id, hour.toMs);
   }
+  await noteBills(trx, by, bills);
   await noteCharges(
     trx,
     by,

@@ -1,5 +1,7 @@
 import type { IdKind } from '../../core/ids.ts';
+import { digestJob } from '../billing/digest.ts';
 import { settleJob } from '../billing/settle-job.ts';
+import { budgetJob } from '../budget/job.ts';
 import { newId } from '../call.ts';
 import type { TestControl } from '../fixture.ts';
 import { overdueJob } from '../overdue/job.ts';
@@ -38,6 +40,14 @@ export async function runJobsDying(control: TestControl, dies: () => boolean): P
 
 async function turn(control: TestControl, makeId: (kind: IdKind) => string): Promise<void> {
   const { db, now, log } = control.deps;
-  const jobs = [pricesJob(), settleJob(), overdueJob(control.deps), recogniseJob, termJob(control.deps)];
+  const jobs = [
+    pricesJob(),
+    settleJob(),
+    digestJob,
+    overdueJob(control.deps),
+    recogniseJob,
+    termJob(control.deps),
+    budgetJob,
+  ];
   await runDue(jobs, { db, now, log, newId: makeId, signal: new AbortController().signal });
 }

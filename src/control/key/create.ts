@@ -7,7 +7,7 @@ import { requireCover } from '../permission.ts';
 import { Name, TenantId } from '../schemas.ts';
 import { KEY_PREFIX, makeSecret } from '../secret.ts';
 import { defineVerb, tenantOf } from '../verb.ts';
-import { Key, keyView, Role, Scope } from './schemas.ts';
+import { Key, keyView, Labels, labelsWith, Role, Scope } from './schemas.ts';
 
 export const keyCreate = defineVerb({
   name: 'key.create',
@@ -19,6 +19,7 @@ export const keyCreate = defineVerb({
     name: Name,
     role: Role.optional().describe('What it may do; inference when neither role nor scope is said'),
     scope: Scope.optional(),
+    label: Labels.optional(),
   }),
   output: Key.extend({ key: z.string().nullable().describe('The key itself; null when the answer is a replay') }),
   once: ['key'],
@@ -39,6 +40,7 @@ export const keyCreate = defineVerb({
         role,
         created_at_ms: ctx.now(),
         revoked_at_ms: null,
+        labels_json: JSON.stringify(labelsWith({}, input)),
       };
       await trx.insertInto('api_keys').values(row).execute();
       await audit(trx, ctx, {

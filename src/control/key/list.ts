@@ -12,7 +12,7 @@ export const keyList = defineVerb({
   route: { method: 'GET', path: '/keys' },
   input: z.strictObject({ tenantId: TenantFilter, ...PageInput }),
   output: pageOf(Key),
-  columns: ['keyId', 'hint', 'role', 'revokedAtMs', 'name'],
+  columns: ['keyId', 'hint', 'role', 'revokedAtMs', 'name', 'labels'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const rows = await ctx.db

@@ -1,5 +1,6 @@
 import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
+import { notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
 import { requireTenant } from '../internal.ts';
@@ -46,6 +47,9 @@ export async function failOrder(
     if (group.state === 'provisioning') await moveGroup(trx, group, ['fail'], { next_due_ms: null });
     else await moveGroup(trx, group, ['resize_failed'], { units: paidUnits });
     await payBack(trx, deps, order);
+    const { id: groupId, tenant_id: tenantId, endpoint_id: endpointId } = group;
+    const told = { groupId, endpointId, units: order.units, failure };
+    await notify(trx, deps, { tenantId, kind: 'order_failed', subject: order.id, dueAtMs: deps.now(), detail: told });
     return { verb: 'order.fail', detail: { groupId: group.id, failure } };
   });
 }
