@@ -17,7 +17,7 @@ const ROWS_PER_INSERT = 500;
 
 /** A tenant's clock hour whose bill is due. */
 export interface DueBill {
-  readonly tenant: Pick<Standing, 'id' | 'zone' | 'currency' | 'nextBillableMs'>;
+  readonly tenant: Standing;
   readonly hour: ClockHour;
   readonly issueMs: number;
 }
@@ -39,7 +39,9 @@ export async function issueBills(trx: Trx, by: By, due: readonly DueBill[]): Pro
   const tenantIds = due.map(({ tenant }) => tenant.id);
   const billedTo = await billedToOf(trx, tenantIds);
   const open = await openGroups(trx, tenantIds);
-  const spans = due.map(({ tenant, hour }) => ({ tenant, toMs: hour.toMs, lateBeforeMs: hour.fromMs }));
+  const spans = due
+    .filter(({ tenant }) => tenant.usedTokens)
+    .map(({ tenant, hour }) => ({ tenant, toMs: hour.toMs, lateBeforeMs: hour.fromMs }));
   const charges = await tokenCharges(trx, spans);
   const bills = due.flatMap((one) => {
     const { id } = one.tenant;

@@ -11,6 +11,8 @@ export interface Standing {
   readonly currency: string;
   /** The first instant beyond its last billed hour at which a group may cost something, or null. */
   readonly nextBillableMs: number | null;
+  /** Something was used by the token that is on no bill yet. */
+  readonly usedTokens: boolean;
 }
 
 /** Every tenant in order of id, a page at a time, by a few index look-ups each. */
@@ -63,6 +65,6 @@ export async function standingsOf(db: Kysely<Database>, tenantIds: readonly stri
   return rows.map(({ id, zone, currency, billed_to_ms, ...starts }) => {
     const startMs = earliest([starts.lasting_ms, starts.ended_ms, starts.usage_ms]);
     const nextBillableMs = startMs === null ? null : Math.max(billed_to_ms, startMs);
-    return { id, zone, currency, nextBillableMs };
+    return { id, zone, currency, nextBillableMs, usedTokens: starts.usage_ms !== null };
   });
 }

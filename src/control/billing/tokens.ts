@@ -41,6 +41,7 @@ export async function tokenCharges(
   db: Db,
   spans: readonly Span[],
 ): Promise<ReadonlyMap<string, readonly TokenCharge[]>> {
+  if (spans.length === 0) return new Map();
   const tenantIds = spans.map(({ tenant }) => tenant.id);
   const usage = await unbilledUsage(db, tenantIds, Math.max(...spans.map(({ toMs }) => toMs)));
   if (usage.length === 0) return new Map();
