@@ -34,6 +34,8 @@ describe('configuration', () => {
     expect(fault({ port: '' }, {})).toMatch(/--port has to be/);
     expect(fault({ dataDir: '' }, {})).toMatch(/--data has to be said/);
     expect(fault({}, { CUBIT_DEMO: 'maybe', CUBIT_LOG_LEVEL: 'loud' })).toMatch(/CUBIT_LOG_LEVEL: .*CUBIT_DEMO: /);
+    expect(fault({}, { CUBIT_ACCESS: 'closed' })).toMatch(/CUBIT_ACCESS: access has to be open or by_application/);
+    expect(fault({}, { CUBIT_QUOTA_UNITS: '-1' })).toMatch(/CUBIT_QUOTA_UNITS: quotaUnits has to be a whole number/);
     for (const port of [null, true, '', '0x10', 1.5, -1]) {
       writeFileSync(join(dataDir, 'config.json'), JSON.stringify({ port }));
       expect(fault({}, {}), String(port)).toMatch(/config\.json: port has to be a whole number/);

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { defaultCatalogDir } from './catalog/load.ts';
+import { ACCESS_POLICIES } from './core/commerce/access.ts';
 import { CubitError } from './core/errors.ts';
 import { defaultCacheDir } from './engine/llama/weights.ts';
 
@@ -50,6 +51,20 @@ const Config = z.strictObject({
   provisionMsMax: integer(1000, 86_400_000).default(600_000),
   /** Whether prepaid units serve between their expiry and their reclaim a day later. */
   graceServes: yesOrNo.default(true),
+  /** Who may buy units: every tenant until it is revoked, or only those that applied and were granted. */
+  access: z.enum(ACCESS_POLICIES, 'has to be open or by_application').default('open'),
+  /** Units of one template that a tenant may hold without asking; null: as many as machines allow. */
+  quotaUnits: integer(0, 1_000_000).nullable().default(100),
+  /** Addresses and networks beside the public Internet that tenants' webhooks may reach, as in `10.20.0.0/16,127.0.0.1`. */
+  webhookAllow: z.string('has to be text').default(''),
+  /** The platform's mail server, for notices by e-mail; none: channels are webhooks only. */
+  smtpUrl: z
+    .string()
+    .regex(/^smtps?:\/\/\S+$/, 'has to be like smtp://user:password@host:587')
+    .nullable()
+    .default(null),
+  /** Sender of these e-mails, as in `Cubit <cubit@example.com>`; needed with smtpUrl. */
+  smtpFrom: text.nullable().default(null),
   /** Creates the tenant `demo` with a wallet, a key and an endpoint at the first start. */
   demo: yesOrNo.default(true),
 });

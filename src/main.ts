@@ -5,20 +5,28 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { loadCatalog } from './catalog/load.ts';
 import type { Catalog, Weights } from './catalog/schema.ts';
 import type { Config } from './config.ts';
+import { digestJob } from './control/billing/digest.ts';
 import { settleJob } from './control/billing/settle-job.ts';
+import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, idsOf, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
+import { startDeliverer } from './control/delivery/deliverer.ts';
+import type { SmtpSettings } from './control/delivery/email.ts';
+import { createSender } from './control/delivery/sender.ts';
 import { controlApp } from './control/http.ts';
 import { startJobs } from './control/jobs/runner.ts';
 import { loadOperatorToken } from './control/operator-token.ts';
 import { overdueJob } from './control/overdue/job.ts';
 import { recogniseJob } from './control/prepaid/recognise-job.ts';
 import { termJob } from './control/prepaid/term-job.ts';
+import { pricesJob } from './control/price-book/job.ts';
+import { takeInCatalog } from './control/price-book/take-in.ts';
 import { startProvisioner } from './control/provision.ts';
 import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
 import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
+import { CubitError } from './core/errors.ts';
 import { connectEngine } from './engine/connect.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
@@ -97,6 +105,7 @@ async function start(
     config.databaseUrl === null ? { path: join(config.dataDir, 'cubit.db') } : { postgresUrl: config.databaseUrl },
   );
   teardown.push(() => store.close());
+  await takeInCatalog({ db: store.db, catalog, now: trustedNow, newId, log });
   // The port first: a taken one is said before weights are fetched.
   const server = await listen(config, log);
   teardown.push(() => new Promise<void>((resolve) => void server.close(() => resolve()).closeAllConnections()));
@@ -123,9 +132,13 @@ async function start(
   });
   teardown.push(() => gateway.close());
 
+  const sender = createSender({ webhookAllow: config.webhookAllow, smtp: smtpOf(config) });
+  teardown.push(() => sender.close());
   const control: ControlDeps = {
+    sender,
     db: store.db,
     catalog,
+    policy: { access: config.access, quotaUnits: config.quotaUnits },
     fleet,
     operatorToken,
     probe: (target) => probeServer(target.url, target.apiKey),
@@ -166,7 +179,15 @@ async function start(
   });
   teardown.push(() => scaler.stop());
   const jobs = startJobs({
-    jobs: [settleJob({ issueDelayMs: config.billIssueDelayMs }), overdueJob(control), recogniseJob, termJob(control)],
+    jobs: [
+      pricesJob(),
+      settleJob({ issueDelayMs: config.billIssueDelayMs }),
+      digestJob,
+      overdueJob(control),
+      recogniseJob,
+      termJob(control),
+      budgetJob,
+    ],
     holder: newId('request'),
     db: store.db,
     now: trustedNow,
@@ -174,6 +195,8 @@ async function start(
     log,
   });
   teardown.push(() => jobs.stop());
+  const deliverer = startDeliverer({ db: store.db, sender, log, now: trustedNow, random: Math.random });
+  teardown.push(() => deliverer.stop());
 
   const callAsOperator: SeedCall = (verb, input, idempotencyKey) =>
     callVerb(control, verb, { actor: { kind: 'operator' }, input, idempotencyKey });
@@ -218,6 +241,12 @@ function onDisk<T>(work: () => T): T {
   } catch (error) {
     throw storageError(error);
   }
+}
+
+function smtpOf({ smtpUrl: url, smtpFrom: from }: Config): SmtpSettings | null {
+  if (url !== null && from !== null) return { url, from };
+  if (url === null && from === null) return null;
+  throw new CubitError('config_invalid', 'Bad configuration. smtpUrl and smtpFrom are set together or not at all.');
 }
 
 function moneyClock(log: Logger): () => number {

@@ -71,6 +71,7 @@ const template = {
   tiers: [tier, { ...tier, coefficient: 2, batch: 4 }],
 };
 const price = { templateId: 't', hourly: '3.60', monthly: '1728.00', penalty: 0.3 };
+const tokenPrice = { modelId: 'm', input: '0.80', cachedInput: '0.16', output: '2.00' };
 const prices = { version: '1', currency: 'CNY', validFrom: '2026-11-01T00:00:00+08:00', prices: [price] };
 
 const dirs: string[] = [];
@@ -240,6 +241,21 @@ describe('cross-checks', () => {
       'price twice',
       { 'prices.json': { ...prices, prices: [price, price] } },
       /prices\[1\]\.templateId: t has a price already/,
+    ],
+    [
+      'token price of nothing',
+      { 'prices.json': { ...prices, tokenPrices: [{ ...tokenPrice, modelId: 'x' }] } },
+      /tokenPrices\[0\]\.modelId: no model is called x/,
+    ],
+    [
+      'token price twice',
+      { 'prices.json': { ...prices, tokenPrices: [tokenPrice, tokenPrice] } },
+      /tokenPrices\[1\]\.modelId: m has a token price already/,
+    ],
+    [
+      'cached tokens dearer than others',
+      { 'prices.json': { ...prices, tokenPrices: [{ ...tokenPrice, cachedInput: '0.81' }] } },
+      /tokenPrices\[0\]\.cachedInput: is above input 0\.80/,
     ],
     [
       'LoRA without base',

@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { CubitError } from '../core/errors.ts';
+import { readAgreements } from './agreements.ts';
 import { checkCatalog } from './check.ts';
 import { Cloud } from './clouds.ts';
 import type { Entry, Fault } from './fault.ts';
+import { type KnownIds, type PriceBook, readPriceBook } from './price-book.ts';
 import { withProfiles } from './profiles.ts';
-import { type Catalog, MachineType, Model, PriceBook, Profile, Template } from './schema.ts';
+import { type Catalog, MachineType, Model, Profile, Template } from './schema.ts';
 
 /** The catalogue that ships with Cubit. */
 export const defaultCatalogDir = fileURLToPath(new URL('../../catalog', import.meta.url));
@@ -25,17 +27,27 @@ export async function loadCatalog(dir: string = defaultCatalogDir, ownProfilesDi
   const profiles = await readProfiles(dir, 'profiles', faults);
   if (ownProfilesDir !== undefined) profiles.push(...(await readProfiles(ownProfilesDir, '', faults)));
   const templates = withProfiles(await readSingles(dir, 'templates', Template, faults), profiles, faults);
-  const priceBook = parse(PriceBook, await readJson(dir, 'prices.json', faults), 'prices.json', '', faults);
+  const priceBook = await readPrices(dir, { templateIds: idsOf(templates), modelIds: idsOf(models) }, faults);
+  const agreements = await readAgreements(dir, faults);
   const clouds = await readClouds(dir, faults);
-  faults.push(...checkCatalog({ models, machineTypes, templates, priceBook }));
+  faults.push(...checkCatalog({ models, machineTypes, templates }));
   if (faults.length > 0) throw catalogInvalid(dir, faults);
   return {
     models: byId(models),
     machineTypes: byId(machineTypes),
     templates: byId(templates),
     priceBook: priceBook!,
+    agreements,
     clouds: clouds.flatMap(({ value }) => value ?? []),
   };
+}
+
+async function readPrices(dir: string, known: KnownIds, faults: Fault[]): Promise<PriceBook | null> {
+  const raw = await readJson(dir, 'prices.json', faults);
+  if (raw === undefined) return null;
+  const read = readPriceBook(raw, known);
+  faults.push(...read.faults.map((fault) => ({ file: 'prices.json', ...fault })));
+  return read.book;
 }
 
 /** For comparison only: a catalogue may go without. */
@@ -56,6 +68,10 @@ function catalogInvalid(dir: string, faults: readonly Fault[]): CubitError {
 }
 
 type Identified = { readonly id: string };
+
+function idsOf(entries: readonly Entry<unknown>[]): ReadonlySet<string> {
+  return new Set(entries.map(({ id }) => id));
+}
 
 function byId<T extends Identified>(entries: readonly Entry<T>[]): ReadonlyMap<string, T> {
   return new Map(entries.map(({ id, value }) => [id, value!]));

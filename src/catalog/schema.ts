@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import type { Agreement } from './agreements.ts';
 import type { Cloud } from './clouds.ts';
+import type { PriceBook } from './price-book.ts';
 
 /**
  * The catalogue: models, machine types, templates, prices, as validated data files under `catalog/`. Facts only, each
@@ -203,6 +205,8 @@ export const Template = z.strictObject({
   /** Tokens that the KV cache of one unit holds (its decode machines, where roles are apart). */
   kvTokensPerUnit: count,
   startupMs: count,
+  /** Units that one tenant may hold without asking for more; the platform's number unless said. */
+  quotaUnits: z.int().nonnegative().max(1_000_000).optional(),
   /** The step model of a unit; DESIGN §3. */
   profile: z.strictObject({
     from: z.enum(['measured', 'facts']),
@@ -269,25 +273,6 @@ export const Profile = z.strictObject({
   ),
 });
 
-/** Money as a decimal string in the file ("1.80"): exact, and readable. At most 6 decimals. */
-const decimal = z.string().regex(/^\d{1,12}(\.\d{1,6})?$/, 'a decimal number with at most 6 decimals');
-
-export const PriceBook = z.strictObject({
-  version: z.string().min(1),
-  currency: z.string().regex(/^[A-Z]{3}$/),
-  validFrom: z.iso.datetime({ offset: true }),
-  notes: z.string().optional(),
-  prices: z.array(
-    z.strictObject({
-      templateId: id,
-      hourly: decimal,
-      monthly: decimal,
-      /** Kept from an early refund: 0.3 = 30 %. Never 0: no refund is whole. */
-      penalty: z.number().gt(0).max(1),
-    }),
-  ),
-});
-
 export type Architecture = z.output<typeof Architecture>;
 export type Model = z.output<typeof Model>;
 export type MachineType = z.output<typeof MachineType>;
@@ -295,7 +280,6 @@ export type Template = z.output<typeof Template>;
 export type Tier = z.output<typeof Tier>;
 export type Profile = z.output<typeof Profile>;
 export type SelfCheck = z.output<typeof SelfCheck>;
-export type PriceBook = z.output<typeof PriceBook>;
 export type Weights = z.output<typeof Weights>;
 
 /** Loaded and cross-checked (every id that is named exists). */
@@ -304,6 +288,8 @@ export interface Catalog {
   readonly machineTypes: ReadonlyMap<string, MachineType>;
   readonly templates: ReadonlyMap<string, Template>;
   readonly priceBook: PriceBook;
+  /** What tenants accept before they buy, every version; empty: nothing. */
+  readonly agreements: readonly Agreement[];
   /** How clouds count, for comparison; empty without `clouds.json`. */
   readonly clouds: readonly Cloud[];
 }

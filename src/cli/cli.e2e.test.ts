@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -38,12 +38,24 @@ interface Result {
   readonly stderr: string;
 }
 
-async function cubit(args: readonly string[], options: { token?: string; stdout?: number } = {}): Promise<Result> {
-  const env = { ...process.env, CUBIT_URL: url, CUBIT_TOKEN: options.token ?? OPERATOR_TOKEN, CUBIT_DATA_DIR: folder };
+interface Options {
+  /** null: none is said. */
+  readonly token?: string | null;
+  readonly stdin?: string;
+  readonly stdout?: number;
+}
+
+async function cubit(args: readonly string[], options: Options = {}): Promise<Result> {
+  const { CUBIT_TOKEN: _mine, ...others } = process.env;
+  const token = options.token === undefined ? OPERATOR_TOKEN : options.token;
+  const own = { CUBIT_URL: url, CUBIT_DATA_DIR: folder, XDG_CONFIG_HOME: folder };
+  const env = { ...others, ...own, ...(token === null ? {} : { CUBIT_TOKEN: token }) };
   const child = spawn(process.execPath, [program, ...args], {
     env,
-    stdio: ['ignore', options.stdout ?? 'pipe', 'pipe'],
+    stdio: ['pipe', options.stdout ?? 'pipe', 'pipe'],
   });
+  child.stdin?.on('error', () => {}); // it may not read
+  child.stdin?.end(options.stdin ?? '');
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name]?.on('data', (chunk: Buffer) => {
@@ -95,6 +107,44 @@ describe('one tenant after the other', () => {
     const foreign = await cubit(words('wallet show --tenant initech'), { token: managerKey });
     expect(foreign).toMatchObject({ code: 2, stderr: expect.stringContaining('leave --tenant out') });
     expect(await cubit(words('tenant list'), { token: managerKey })).toMatchObject({ code: 1 });
+  });
+});
+
+describe('people', () => {
+  test('from the invitation to the login that every command uses, and out again', async () => {
+    const { tenantId } = await control.tenant();
+    const invite = `--json member invite --tenant ${tenantId} --email ada@example.com --name Ada --role developer`;
+    const { invitation } = JSON.parse((await cubit(words(invite))).stdout);
+    const accept = `--json member accept --invitation ${invitation}`;
+    // Whoever takes it has nothing yet.
+    const accepted = await cubit(words(accept), { token: null });
+    expect(accepted).toMatchObject({ code: 0, stderr: '' });
+    const { secret } = JSON.parse(accepted.stdout).token;
+
+    expect(await cubit(words('whoami'), { token: null })).toMatchObject({ code: 1, stdout: '' });
+    const login = await cubit(words('login'), { token: null, stdin: `${secret}\n` });
+    expect(login).toMatchObject({ code: 0, stdout: expect.stringContaining('role: developer') });
+    expect(login.stdout).not.toContain(secret);
+    expect(statSync(join(folder, 'cubit', 'logins.json')).mode & 0o777).toBe(0o600);
+    const me = await cubit(words('--json whoami'), { token: null });
+    expect(JSON.parse(me.stdout)).toMatchObject({ role: 'developer', member: { email: 'ada@example.com' } });
+    const order = await cubit(words('order new ep-x --units 1'), { token: null });
+    expect(order).toMatchObject({ code: 1, stderr: expect.stringMatching(/permission buy.*owner, admin.*developer/) });
+    // What is said on the line comes first.
+    const operator = await cubit(words('--json whoami'));
+    expect(JSON.parse(operator.stdout)).toMatchObject({ actor: 'operator' });
+
+    expect(await cubit(words('logout'), { token: null })).toMatchObject({ code: 0 });
+    expect(await cubit(words('whoami'), { token: null })).toMatchObject({ code: 1 });
+  });
+
+  test.each([
+    ['nothing', '', 2],
+    ['what is no token', 'pt-cubit-nobody\n', 1],
+  ])('a login with %s keeps nothing', async (_case, stdin, code) => {
+    const login = await cubit(words('login'), { token: null, stdin });
+    expect(login).toMatchObject({ code, stdout: '' });
+    expect(existsSync(join(folder, 'cubit', 'logins.json'))).toBe(false);
   });
 });
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { loadConfig } from '../config.ts';
 import { operatorTokenPath } from '../control/operator-token.ts';
 import { CubitError, isErrorCode } from '../core/errors.ts';
+import { loginFor } from './logins.ts';
 
 const ANSWER_MS_MAX = 60_000;
 
@@ -11,20 +12,32 @@ export interface ClientOptions {
   readonly data?: string | undefined;
 }
 
-/** A caller of the control API: `url` and `token` from flags, else CUBIT_URL and CUBIT_TOKEN, else this machine's own. */
+/** A caller of the control API. */
 export interface Client {
   readonly url: string;
   call(method: string, path: string, body?: unknown, idempotencyKey?: string): Promise<unknown>;
 }
 
-export function createClient(options: ClientOptions, env: NodeJS.ProcessEnv = process.env): Client {
-  const config = loadConfig({ dataDir: options.data }, env);
-  const url = (options.url ?? env['CUBIT_URL'] ?? `http://${config.host}:${config.port}`).replace(/\/$/, '');
-  const token = options.token ?? env['CUBIT_TOKEN'] ?? ownToken(config.dataDir);
+/** `--url`, else CUBIT_URL, else this machine's own. */
+export function urlOf(options: ClientOptions, env: NodeJS.ProcessEnv = process.env): string {
+  const { host, port } = loadConfig({ dataDir: options.data }, env);
+  return (options.url ?? env['CUBIT_URL'] ?? `http://${host}:${port}`).replace(/\/$/, '');
+}
+
+/**
+ * The token is `--token`, else CUBIT_TOKEN, else what `cubit login` keeps for this url, else the operator token in the
+ * data folder; with `anyone` none is sent.
+ */
+export function createClient(
+  options: ClientOptions & { readonly anyone?: boolean },
+  env: NodeJS.ProcessEnv = process.env,
+): Client {
+  const url = urlOf(options, env);
+  const authorization = options.anyone === true ? {} : { authorization: `Bearer ${tokenFor(url, options, env)}` };
   return {
     url,
     call: async (method, path, body, idempotencyKey) => {
-      const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+      const headers: Record<string, string> = { ...authorization };
       if (body !== undefined) headers['content-type'] = 'application/json';
       if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
       const init: RequestInit = { method, headers, signal: AbortSignal.timeout(ANSWER_MS_MAX) };
@@ -39,6 +52,11 @@ export function createClient(options: ClientOptions, env: NodeJS.ProcessEnv = pr
       }
     },
   };
+}
+
+function tokenFor(url: string, options: ClientOptions, env: NodeJS.ProcessEnv): string {
+  const said = options.token ?? env['CUBIT_TOKEN'];
+  return said ?? loginFor(url, env) ?? ownToken(loadConfig({ dataDir: options.data }, env).dataDir);
 }
 
 function noAnswer(url: string, error: unknown): CubitError {
@@ -56,7 +74,7 @@ function ownToken(dataDir: string): string {
   } catch (error) {
     throw new CubitError(
       'invalid_api_key',
-      `There is no operator token at ${path}. Start Cubit once with \`npm start\`, or give --token (or CUBIT_TOKEN).`,
+      `There is no operator token at ${path}. Start Cubit once with \`npm start\`, \`cubit login\`, or give --token (or CUBIT_TOKEN).`,
       { cause: error },
     );
   }

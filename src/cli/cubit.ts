@@ -7,6 +7,7 @@ import { addCalc } from './calc.ts';
 import { addCompletion } from './completion.ts';
 import { addDemo } from './demo.ts';
 import { addEvaluate } from './evaluate.ts';
+import { addLogin } from './login.ts';
 import { addProfile } from './profile.ts';
 import { errorJson, renderError } from './render.ts';
 import { addUp } from './up.ts';
@@ -22,11 +23,12 @@ const program = new Command('cubit')
   .option('--url <url>', 'the Cubit to talk to (default: CUBIT_URL, else this machine’s)')
   .option(
     '--token <token>',
-    'operator token or API key (default: CUBIT_TOKEN, else the operator token in the data folder)',
+    'token or API key (default: CUBIT_TOKEN, else that of `cubit login`, else the operator token in the data folder)',
   )
   .option('--data <folder>', 'data folder (default: CUBIT_DATA_DIR, else a folder of the user)')
   .option('--tenant <tenant>', 'tenant to act for, by name or id (default: CUBIT_TENANT, else the only one)')
   .option('--json', 'print JSON')
+  .option('--csv', 'print a list as CSV')
   .showHelpAfterError('(add --help for what there is)')
   .showSuggestionAfterError()
   .configureHelp({ showGlobalOptions: true });
@@ -50,6 +52,7 @@ addProfile(program);
 addBench(program);
 addCalc(program);
 addEvaluate(program);
+addLogin(program);
 addVerbCommands(program);
 addCompletion(program);
 exitOnUsage(program);

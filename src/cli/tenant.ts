@@ -25,7 +25,7 @@ export async function tenantFor(
   const found = await list(client, query);
   if (found === null) {
     if (wanted === undefined) return undefined;
-    throw new CubitError('invalid_request', 'This key belongs to one tenant and acts for it: leave --tenant out.');
+    throw new CubitError('invalid_request', 'You belong to one tenant and act for it: leave --tenant out.');
   }
   const [first, second] = found.items;
   if (first !== undefined && second === undefined) return first.tenantId;

@@ -25,11 +25,25 @@ test.each(verbs.map((verb) => [verb.name, verb] as const))('%s is a command whos
   expect(flags.includes('idempotencyKey')).toBe(verb.route.method === 'POST');
 });
 
+test('no flag of a command takes the place of a global one: its value would go to the wrong server', () => {
+  const globals = ['url', 'token', 'data', 'tenant', 'json', 'csv'];
+  // `cubit adopt` asks for a server's URL in its own way.
+  for (const verb of verbs.filter(({ name }) => name !== 'server.adopt')) {
+    const flags = commandOf(verb.name)?.options.map((option) => option.attributeName()) ?? [];
+    expect(
+      flags.filter((flag) => globals.includes(flag)),
+      verb.name,
+    ).toEqual([]);
+  }
+});
+
 test('every noun says what it is about', () => {
   for (const noun of program.commands) expect(noun.description().length, noun.name()).toBeGreaterThan(10);
 });
 
 test('a list of objects shows how to write one', () => {
   const help = commandOf('endpoint.create')?.helpInformation().replace(/\s+/g, ' ');
-  expect(help).toContain('modelId=…,units=… and, as needed, templateId');
+  expect(help).toContain(
+    'units=…, or without where it is paid by the token (may be repeated): modelId=… and, as needed, templateId',
+  );
 });

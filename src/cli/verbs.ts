@@ -1,15 +1,17 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
+import { csvOf } from '../control/csv.ts';
 import { verbs } from '../control/registry.ts';
 import type { Verb } from '../control/verb.ts';
 import { CubitError } from '../core/errors.ts';
 import { type Client, type ClientOptions, createClient } from './client.ts';
+import { readTextFile } from './files.ts';
 import { render } from './render.ts';
 import { tenantFor } from './tenant.ts';
 
 /**
- * `cubit <noun> <verb>` for every verb of the control plane, made from its definition: parts of the path are arguments,
- * every other field is a flag. What the API can do, the CLI can do.
+ * `cubit <noun> <verb>` for every verb of the control plane, made from its definition: parts of the path and files are
+ * arguments, every other field is a flag. What the API can do, the CLI can do.
  */
 interface Field {
   readonly type?: string | string[];
@@ -20,25 +22,44 @@ interface Field {
   readonly properties?: Readonly<Record<string, Field>>;
   readonly required?: readonly string[];
   readonly default?: unknown;
+  /** It is a file's text: the command line takes the file's path. */
+  readonly contentMediaType?: string;
 }
 
 const NOUNS: Readonly<Record<string, string>> = {
   tenant: 'who buys units and pays for them',
   wallet: 'a tenant’s money: top it up, see what went in and out',
-  key: 'API keys of a tenant',
+  access: 'whether a tenant may buy units: apply, grant, revoke',
+  agreement: 'the text that is accepted before buying, and who accepted it',
+  quota: 'how many units a tenant may hold, and asking for more',
+  application: 'what tenants applied for, for the operator to decide',
+  key: 'API keys of a tenant, with labels',
+  chargeback: 'who used what: costs split over keys and labels',
+  budget: 'what a tenant means to spend in a month',
   model: 'models of the catalogue',
   template: 'deployment templates: what one unit of a model is and costs',
+  price: 'what a unit costs by the hour and by the month, now or to come',
+  'price-book': 'versions of the price book: import, compare, export, withdraw',
   calculator: 'how many units a traffic needs; `cubit calc` asks it more easily',
   endpoint: 'what a tenant calls: models, their units, waiting and traffic',
   order: 'buy more units, resize or unsubscribe a group, and what became of it',
   group: 'instance groups: the units that one order bought',
-  notice: 'what a tenant was to be told: terms that end, renewals, overdue wallets',
+  pool: 'models that are paid by the token: shared units, prices',
+  limit: 'requests and tokens a minute on models that are paid by the token',
+  notice: 'the inbox: terms that end, renewals, overdue wallets, bills, decisions',
+  channel: 'where notices are sent: signed webhooks, e-mail',
+  delivery: 'notices on their way to channels',
   usage: 'receipts of requests, one by one and summed',
   bill: 'bills by the hour, and what is not billed yet',
   statement: 'a month: wallet, bills, prepaid money, each group',
   server: 'servers that run already and were adopted',
   replica: 'running copies behind the units',
   audit: 'who changed what',
+  member: 'people of a tenant and their roles',
+  invitation: 'invitations of people and what became of them',
+  token: 'what people sign in with at the control API',
+  me: 'who you are and what you may do',
+  operator: 'people who run the platform',
 };
 
 export function addVerbCommands(program: Command): void {
@@ -61,7 +82,9 @@ function addVerb(group: Command, action: string, verb: Verb): void {
   };
   const fields = schema.properties ?? {};
   const inPath = [...verb.route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] as string);
-  const positional = inPath.length > 0 || !schema.required?.includes('name') ? inPath : ['name'];
+  const files = Object.keys(fields).filter((name) => fields[name]?.contentMediaType !== undefined);
+  const named = inPath.length > 0 || !schema.required?.includes('name') ? inPath : ['name'];
+  const positional = [...named, ...files];
   const command = group.command(action).description(verb.summary);
   for (const name of positional) command.argument(`<${name}>`, argumentHelp(name, fields[name]));
   for (const [name, field] of Object.entries(fields)) {
@@ -74,16 +97,16 @@ function addVerb(group: Command, action: string, verb: Verb): void {
   }
   command.action(async () => {
     const options = command.optsWithGlobals<
-      ClientOptions & { json?: boolean; tenant?: string; idempotencyKey?: string }
+      ClientOptions & { json?: boolean; csv?: boolean; tenant?: string; idempotencyKey?: string }
     >();
     const flags: Readonly<Record<string, unknown>> = command.opts();
     const input: Record<string, unknown> = {};
     for (const name of Object.keys(fields)) {
       const at = positional.indexOf(name);
       const value = at < 0 ? flags[name] : command.args[at];
-      if (value !== undefined) input[name] = value;
+      if (value !== undefined) input[name] = files.includes(name) ? readTextFile(String(value)) : value;
     }
-    const client = createClient(options);
+    const client = createClient({ ...options, anyone: verb.access === 'anyone' });
     if ('tenantId' in fields) {
       const wanted = (input['tenantId'] as string | undefined) ?? options.tenant ?? process.env['CUBIT_TENANT'];
       const tenantId = await tenantFor(client, wanted, schema.required?.includes('tenantId') ?? false);
@@ -94,6 +117,11 @@ function addVerb(group: Command, action: string, verb: Verb): void {
         await tenantFor(client, undefined, true);
       throw error;
     });
+    if (verb.prints !== undefined && !options.json) {
+      process.stdout.write(String((answer as Record<string, unknown>)[verb.prints]));
+      return;
+    }
+    if (options.csv) return void process.stdout.write(csvOf(answer));
     console.log(
       options.json
         ? JSON.stringify(answer, null, 2)
@@ -103,6 +131,7 @@ function addVerb(group: Command, action: string, verb: Verb): void {
 }
 
 function argumentHelp(name: string, field: Field | undefined): string {
+  if (field?.contentMediaType !== undefined) return 'Path of the file';
   return name === 'tenantId' ? 'Id or name' : (field?.description ?? '');
 }
 

@@ -2,14 +2,15 @@ import { randomBytes } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { z } from 'zod';
 import type { Catalog } from '../catalog/schema.ts';
-import { CubitError } from '../core/errors.ts';
 import { formatId, ID_BYTES, type IdKind } from '../core/ids.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
+import type { Sender } from './delivery/message.ts';
 import { Idempotency, Replay } from './idempotency.ts';
 import { readInput } from './input.ts';
 import { toJson } from './json.ts';
-import type { Access, Actor, Ctx, ProbeServer, Verb } from './verb.ts';
+import { checkAccess } from './permission.ts';
+import type { Actor, Ctx, ProbeServer, SalesPolicy, Verb } from './verb.ts';
 
 /** A pino logger fits. */
 export interface ControlLog {
@@ -21,9 +22,11 @@ export interface ControlLog {
 export interface ControlDeps {
   readonly db: Kysely<Database>;
   readonly catalog: Catalog;
+  readonly policy: SalesPolicy;
   readonly fleet: Fleet;
   readonly operatorToken: string;
   readonly probe: ProbeServer;
+  readonly sender: Sender;
   readonly log: ControlLog;
   /** Epoch milliseconds, whole. */
   now(): number;
@@ -104,13 +107,15 @@ function contextOf(
   idempotencyKey: string | null,
   idempotency: Idempotency | null,
 ): Ctx {
-  const { db, catalog, fleet, probe } = deps;
+  const { db, catalog, policy, fleet, probe, sender } = deps;
   const makeId = (kind: IdKind) => deps.newId?.(kind) ?? newId(kind);
   return {
     db,
     catalog,
+    policy,
     fleet,
     probe,
+    sender,
     actor: call.actor,
     requestId: call.requestId ?? makeId('request'),
     idempotencyKey,
@@ -127,16 +132,4 @@ function contextOf(
     newSecret: () => randomBytes(32).toString('base64url'),
     changed: () => deps.changed(),
   };
-}
-
-function checkAccess(access: Access, actor: Actor): void {
-  if (actor.kind === 'operator' || access === 'read') return;
-  if (access === 'manage' && actor.scope === 'manage') return;
-  throw new CubitError(
-    'forbidden',
-    access === 'manage'
-      ? 'This key is for inference only. Use one of scope `manage`.'
-      : 'Only the operator of this installation may do this. Use the operator token.',
-    { details: { needs: access } },
-  );
 }

@@ -1,13 +1,18 @@
 import type { z } from 'zod';
 import type { Catalog, Model, Template } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
+import type { MemberRole } from '../core/roles.ts';
 import type { EngineAddress } from '../engine/port.ts';
 import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaState, ReplicaStatus } from '../fleet/port.ts';
 import type { Store } from '../store/store.ts';
 import { type ControlDeps, callVerb, newId } from './call.ts';
+import { createSender } from './delivery/sender.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { controlApp } from './http.ts';
 import { keyCreate } from './key/create.ts';
+import { memberAccept } from './member/accept.ts';
+import { memberInvite } from './member/invite.ts';
+import { operatorInvite } from './operator/invite.ts';
 import { Provisioner, type ProvisionerDeps } from './provision.ts';
 import { tenantCreate } from './tenant/create.ts';
 import type { Actor, ProbeServer, Verb } from './verb.ts';
@@ -121,6 +126,14 @@ export interface TestTenant {
   readonly readerKey: string;
 }
 
+export interface TestMember {
+  readonly memberId: string;
+  readonly email: string;
+  readonly actor: Actor;
+  /** To sign in with. */
+  readonly token: string;
+}
+
 export class TestControl {
   readonly store: Store;
   nowMs = START_MS;
@@ -135,9 +148,11 @@ export class TestControl {
     this.deps = {
       db: store.db,
       catalog: testCatalog(),
+      policy: { access: 'open', quotaUnits: null },
       fleet: this.fleet,
       operatorToken: OPERATOR_TOKEN,
       probe: (server) => this.probe(server),
+      sender: createSender({ webhookAllow: '127.0.0.1', smtp: null }),
       log: { info: () => undefined, error: (fields, message) => this.errors.push({ fields, message }) },
       now: () => this.nowMs,
       changed: () => {
@@ -163,11 +178,26 @@ export class TestControl {
     const infer = await this.call(keyCreate, OPERATOR, { tenantId, name: 'app' });
     return {
       tenantId,
-      manager: { kind: 'tenant', tenantId, keyId: manage.keyId, scope: 'manage' },
-      reader: { kind: 'tenant', tenantId, keyId: infer.keyId, scope: 'inference' },
+      manager: { kind: 'key', tenantId, keyId: manage.keyId, role: 'admin' },
+      reader: { kind: 'key', tenantId, keyId: infer.keyId, role: 'inference' },
       managerKey: manage.key!,
       readerKey: infer.key!,
     };
+  }
+
+  /** A person who took an invitation; without a tenant an operator. */
+  async member(tenantId: string | null, role: MemberRole | 'operator', name: string = role): Promise<TestMember> {
+    const email = `${name}@example.com`;
+    const { invitation } =
+      tenantId === null || role === 'operator'
+        ? await this.call(operatorInvite, OPERATOR, { email })
+        : await this.call(memberInvite, OPERATOR, { tenantId, email, role });
+    const { memberId, token } = await this.call(memberAccept, { kind: 'anyone' }, { invitation: invitation! });
+    const actor: Actor =
+      tenantId === null || role === 'operator'
+        ? { kind: 'operator', memberId }
+        : { kind: 'member', tenantId, memberId, role };
+    return { memberId, email, actor, token: token!.secret };
   }
 
   /** An endpoint of one model; its order is under way. */
@@ -249,6 +279,7 @@ function testCatalog(): Catalog {
   return {
     models: new Map(models.map((one) => [one.id, one])),
     machineTypes: new Map(),
+    agreements: [],
     clouds: [],
     templates: new Map(templates.map((one) => [one.id, one])),
     priceBook: {
@@ -261,6 +292,7 @@ function testCatalog(): Catalog {
         { templateId: 'alpha-elsewhere', hourly: '9.00', ...price },
         { templateId: 'beta-local', hourly: '1.80', ...price },
       ],
+      tokenPrices: [{ modelId: 'alpha', input: '0.80', cachedInput: '0.16', output: '2.00' }],
     },
   };
 }

@@ -19,7 +19,7 @@ describe('who asks', () => {
   test('a key works until it is revoked', async () => {
     const control = await testControl();
     const { managerKey, readerKey, reader } = await control.tenant();
-    const keyId = reader.kind === 'tenant' ? reader.keyId : '';
+    const keyId = reader.kind === 'key' ? reader.keyId : '';
     expect((await control.http('GET', '/api/v1/endpoints', { token: readerKey })).status).toBe(200);
     expect((await control.http('GET', '/api/v1/keys', { token: readerKey })).status).toBe(403);
     expect((await control.http('POST', `/api/v1/keys/${keyId}/revoke`, { token: managerKey })).status).toBe(200);

@@ -2,12 +2,13 @@ import { type Context, Hono } from 'hono';
 import { CubitError, toCubitError } from '../core/errors.ts';
 import { actorOf } from './actor.ts';
 import { answerVerb, type ControlDeps, newId } from './call.ts';
+import { csvOf } from './csv.ts';
 import { DOCS_PAGE } from './docs-page.ts';
 import { toJson } from './json.ts';
 import { API_PREFIX, openApiDocument } from './openapi.ts';
 import { verbs } from './registry.ts';
 import { requestInput } from './request-input.ts';
-import type { Verb } from './verb.ts';
+import type { Actor, Verb } from './verb.ts';
 
 type Env = { Variables: { requestId: string } };
 
@@ -55,7 +56,8 @@ export function controlApp(deps: ControlDeps): { fetch(request: Request): Promis
 }
 
 async function serve(deps: ControlDeps, verb: Verb, c: Context<Env>): Promise<Response> {
-  const actor = await actorOf(deps, c.req.header('authorization'));
+  const actor: Actor =
+    verb.access === 'anyone' ? { kind: 'anyone' } : await actorOf(deps, c.req.header('authorization'));
   const input = await requestInput(verb, c.req.raw, c.req.param());
   const answer = await answerVerb(deps, verb, {
     actor,
@@ -64,6 +66,7 @@ async function serve(deps: ControlDeps, verb: Verb, c: Context<Env>): Promise<Re
     requestId: c.var.requestId,
   });
   if (answer.replayed) c.header('idempotent-replayed', 'true');
+  if (/^text\/csv\b/.test(c.req.header('accept') ?? '')) return csv(c, answer.json);
   return json(c, answer.json, 200);
 }
 
@@ -78,6 +81,13 @@ function json(c: Context<Env>, text: string, status: number): Response {
   c.header('content-type', 'application/json; charset=utf-8');
   c.header('cache-control', 'no-store');
   return c.body(text, status as 200);
+}
+
+function csv(c: Context<Env>, answerJson: string): Response {
+  const text = csvOf(JSON.parse(answerJson));
+  c.header('content-type', 'text/csv; charset=utf-8');
+  c.header('cache-control', 'no-store');
+  return c.body(text);
 }
 
 function honoPath(verb: Verb): string {

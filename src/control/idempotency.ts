@@ -18,7 +18,7 @@ export class Replay extends Error {
   }
 }
 
-/** Answers of one `Idempotency-Key`. An operator's keys are apart from every tenant's. */
+/** Answers of one `Idempotency-Key`. Keys of the platform's own token, of a tenant's API keys and of each member are apart. */
 export class Idempotency {
   readonly #verb: Verb;
   readonly #key: string;
@@ -28,8 +28,8 @@ export class Idempotency {
   constructor(verb: Verb, actor: Actor, key: string, input: unknown) {
     this.#verb = verb;
     this.#key = checkedKey(key);
-    this.#owner = actor.kind === 'operator' ? 'operator' : actor.tenantId;
     this.#requestHash = sha256Hex(canonicalJson({ verb: verb.name, input }));
+    this.#owner = ownerOf(actor, this.#requestHash);
   }
 
   /** The stored answer, or null. Throws `idempotency_conflict` when the key was used for another request. */
@@ -79,6 +79,20 @@ export class Idempotency {
     const once = this.#verb.once ?? [];
     if (once.length === 0 || answer === null || typeof answer !== 'object') return answer;
     return { ...answer, ...Object.fromEntries(once.map((field) => [field, null])) };
+  }
+}
+
+function ownerOf(actor: Actor, requestHash: string): string {
+  switch (actor.kind) {
+    case 'operator':
+      return actor.memberId ?? 'operator';
+    case 'member':
+      return actor.memberId;
+    case 'key':
+      return actor.tenantId;
+    case 'anyone':
+      // Strangers do not meet on a key.
+      return requestHash;
   }
 }
 

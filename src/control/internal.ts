@@ -3,7 +3,7 @@ import type { GroupState } from '../core/commerce/group.ts';
 import { CubitError } from '../core/errors.ts';
 import { ID_PREFIXES } from '../core/ids.ts';
 import type { Database, Row } from '../store/schema.ts';
-import type { Ctx, Trx } from './verb.ts';
+import { type Ctx, ownTenantOf, type Trx } from './verb.ts';
 
 /** A transaction is one too. */
 export type Db = Kysely<Database>;
@@ -19,12 +19,13 @@ export function notFound(what: string, id: string): CubitError {
   return new CubitError('not_found', `There is no ${what} ${id}.`, { details: { what, id } });
 }
 
-/** The only tenant whose rows the actor may see: a key's own, the one an operator names, or null for all of them. */
+/** The only tenant whose rows the actor may see: a key's or member's own, the one an operator names, or null for all of them. */
 export function scopeOf(ctx: Pick<Ctx, 'actor'>, input: { tenantId?: string | undefined } = {}): string | null {
   const { actor } = ctx;
   if (actor.kind === 'operator') return input.tenantId ?? null;
-  if (input.tenantId !== undefined && input.tenantId !== actor.tenantId) throw notFound('tenant', input.tenantId);
-  return actor.tenantId;
+  const own = ownTenantOf(actor);
+  if (input.tenantId !== undefined && input.tenantId !== own) throw notFound('tenant', input.tenantId);
+  return own;
 }
 
 export async function requireTenant(db: Db, tenantId: string): Promise<Row<'tenants'>> {

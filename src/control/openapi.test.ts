@@ -34,6 +34,16 @@ test.each(operations)('%s %s is described whole', (method, path, operation) => {
   }
 });
 
+test('each says what it needs, and what needs no key says that too', () => {
+  for (const [, path, operation] of operations) {
+    const isOpen = path.endsWith('/members/accept');
+    expect(operation['description'], path).toMatch(
+      isOpen ? /^Needs no key or token\.$/ : /^Needs the permission `\w+`: /,
+    );
+    expect(operation['security'], path).toEqual(isOpen ? [] : undefined);
+  }
+});
+
 test('every reference leads somewhere', () => {
   for (const [, reference] of JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)) {
     const target = reference?.split('/').reduce<Json | undefined>((node, name) => node?.[name], document);

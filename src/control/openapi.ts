@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { rolesWith } from '../core/roles.ts';
 import { strictInput } from './input.ts';
 import type { Verb } from './verb.ts';
 
@@ -27,7 +28,7 @@ export function openApiDocument(verbs: readonly Verb[]): Json {
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'An API key of a tenant, or the operator token' },
+        bearer: { type: 'http', scheme: 'bearer', description: 'An API key, or a token of a member or operator' },
       },
       schemas: { Problem },
       responses: {
@@ -69,11 +70,11 @@ function operationOf(verb: Verb): Json {
     ...inQuery.map((name) => parameter('query', name, properties[name] ?? {}, required.has(name))),
   ];
   if (verb.route.method === 'POST') parameters.push(IDEMPOTENCY_KEY);
-  const needs = { read: 'any key', manage: 'a key of scope manage', operator: 'the operator token' }[verb.access];
   return {
     operationId: operationIdOf(verb),
     summary: verb.summary,
-    description: `Needs ${needs}.`,
+    description: needsOf(verb),
+    ...(verb.access === 'anyone' ? { security: [] } : {}),
     tags: [nounOf(verb)],
     parameters,
     ...(readsQuery(verb) ? {} : { requestBody: bodyOf(input, properties, required, inPath) }),
@@ -86,6 +87,11 @@ function operationOf(verb: Verb): Json {
       default: { $ref: '#/components/responses/Problem' },
     },
   };
+}
+
+function needsOf({ access }: Verb): string {
+  if (access === 'anyone') return 'Needs no key or token.';
+  return `Needs the permission \`${access}\`: ${rolesWith(access).join(', ')}.`;
 }
 
 const IDEMPOTENCY_KEY: Json = {

@@ -11,7 +11,8 @@ import { walletEntries } from './wallet/entries.ts';
 import { walletShow } from './wallet/show.ts';
 
 /** Tables that grow as long as the installation is used, read from end to end; along an index up to a limit is not that. */
-const WHOLE_TABLE = /\bSCAN (audit|receipts|orders|instance_groups|bill|ledger|idempotency|served)\w*(?! USING)\b/;
+const WHOLE_TABLE =
+  /\bSCAN (audit|applications|agreement|receipts|orders|instance_groups|bill|ledger|idempotency|served|notices|deliveries|usage)\w*(?! USING)\b/;
 const SORT = /TEMP B-TREE FOR .*ORDER BY/;
 
 type Work = (control: Awaited<ReturnType<typeof testControl>>) => Promise<unknown>;
@@ -47,10 +48,15 @@ const someone = { tenantId: 't-1' };
 
 test.each([
   ['audit.list', [{}, page, someone, { ...someone, ...page }, { subject: 'ep-1' }]],
+  ['application.list', [{}, page, someone, { state: 'pending' }]],
+  ['agreement.list', [{}, page, someone]],
   ['bill.list', [{}, page, someone]],
   ['key.list', [someone]],
   ['order.list', [{}, page, someone, { endpointId: 'ep-1' }, { groupId: 'ig-1' }]],
   ['group.list', [{}, page, someone]],
+  ['notice.list', [{}, page, someone, { ...someone, ...page }, { ...someone, unread: true }]],
+  ['delivery.list', [{}, page, someone, { channelId: 'chn-1' }]],
+  ['channel.list', [{}, someone]],
   ['usage.list', [{}, page, someone, { ...someone, outcome: 'completed' }, { endpointId: 'ep-1' }]],
   ['usage.summary', [{}, someone, { endpointId: 'ep-1' }]],
 ] as const)('%s reads what it shows, not the whole table', async (name, inputs) => {

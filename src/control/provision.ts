@@ -8,6 +8,7 @@ import { ElasticFollower } from './elastic/follow.ts';
 import { type ElasticUnit, elasticSpecOf, openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
 import { failOrder, succeedOrder } from './order/settle.ts';
+import { livePools, poolSpecs } from './pool/pools.ts';
 import { Revival } from './revival.ts';
 import { createTurns, type Turns } from './turns.ts';
 import { paidUnitsOf, replicasById, specsOf } from './units.ts';
@@ -66,7 +67,7 @@ export function startProvisioner(deps: ProvisionerDeps): Turns {
 }
 
 /**
- * Makes the fleet what the groups say: starts the replicas of every live group that are missing, takes back the surplus,
+ * Makes the fleet what groups and pools say: starts the replicas of every live one that are missing, takes back the surplus,
  * and ends orders: success when all units are ready, failure when one gave up or the deadline passed. Everything is
  * derived from the database and the fleet at each pass, and replica ids from group ids, so that a kill between any two
  * steps loses and doubles nothing.
@@ -94,23 +95,27 @@ export class Provisioner {
     const groups = await db.selectFrom('instance_groups').selectAll().where('state', 'in', LIVE_GROUP_STATES).execute();
     const paid = await paidUnitsOf(db, groups);
     const added = await openUnits(db);
-    const specs = groups.flatMap((group) => [...specsOf(group), ...addedSpecs(group, added)]);
-    this.#forgetAllBut(groups, specs);
-    this.#takeBack(new Set(specs.map((spec) => spec.replicaId)));
+    const pools = (await livePools(db)).map(poolSpecs);
+    const specs = [...groups.flatMap((group) => [...specsOf(group), ...addedSpecs(group, added)]), ...pools.flat()];
+    const wanted = new Set(specs.map((spec) => spec.replicaId));
+    this.#forgetAllBut(groups, wanted);
+    this.#takeBack(wanted);
     const replicas = replicasById(fleet.list());
-    for (const group of groups) this.#startMissing(group, paid.get(group.id) ?? 0, replicas);
+    for (const group of groups) this.#startGroup(group, paid.get(group.id) ?? 0, replicas);
+    // A pool has no order that could fail: its units are tried for as long as it is there.
+    for (const specs of pools) this.#startMissing(specs, specs.length, replicas);
     for (const group of groups) {
       if (group.state !== 'active') await this.#settle(group, paid.get(group.id) ?? 0);
     }
     await this.#elastic.follow(groups, added, replicas);
   }
 
-  #forgetAllBut(groups: readonly Row<'instance_groups'>[], specs: readonly ReplicaSpec[]): void {
+  #forgetAllBut(groups: readonly Row<'instance_groups'>[], wanted: ReadonlySet<string>): void {
     const nowMs = this.#monotonicMs();
     const before = this.#pending;
     const pending = groups.filter((group) => group.state !== 'active');
     this.#pending = new Map(pending.map(({ id }) => [id, before.get(id) ?? { sinceMs: nowMs, refusal: null }]));
-    this.#revival.forgetAllBut(new Set(specs.map((spec) => spec.replicaId)));
+    this.#revival.forgetAllBut(wanted);
   }
 
   /** Draining ends by itself, so nothing waits for it here. */
@@ -124,18 +129,28 @@ export class Provisioner {
     }
   }
 
-  #startMissing(group: Row<'instance_groups'>, paidUnits: number, replicas: ReadonlyMap<string, ReplicaStatus>): void {
+  #startGroup(group: Row<'instance_groups'>, paidUnits: number, replicas: ReadonlyMap<string, ReplicaStatus>): void {
+    const refusal = this.#startMissing(specsOf(group), paidUnits, replicas);
     const pending = this.#pending.get(group.id);
+    if (pending === undefined) return;
+    const sinceMs = pending.refusal?.sinceMs ?? this.#monotonicMs();
+    pending.refusal = refusal === null ? null : { sinceMs, reason: refusal };
+  }
+
+  /** null, or why the fleet refuses one. */
+  #startMissing(
+    specs: readonly ReplicaSpec[],
+    paidUnits: number,
+    replicas: ReadonlyMap<string, ReplicaStatus>,
+  ): string | null {
     let refusal: string | null = null;
-    for (const [unit, spec] of specsOf(group).entries()) {
+    for (const [unit, spec] of specs.entries()) {
       const state = replicas.get(spec.replicaId)?.state ?? 'stopped';
       if (state === 'stopped') refusal = this.#startOne(spec) ?? refusal;
       if (state === 'failed' && unit < paidUnits) this.#revival.tryAgain(spec.replicaId, this.#monotonicMs());
       if (state === 'ready') this.#revival.isWell(spec.replicaId);
     }
-    if (pending === undefined) return;
-    const sinceMs = pending.refusal?.sinceMs ?? this.#monotonicMs();
-    pending.refusal = refusal === null ? null : { sinceMs, reason: refusal };
+    return refusal;
   }
 
   /** null, or why the fleet refuses; it is asked again at the next pass. */

@@ -1,9 +1,32 @@
+import { accessApply } from './access/apply.ts';
+import { accessGrant } from './access/grant.ts';
+import { accessRevoke } from './access/revoke.ts';
+import { accessShow } from './access/show.ts';
+import { agreementAccept } from './agreement/accept.ts';
+import { agreementList } from './agreement/list.ts';
+import { agreementShow } from './agreement/show.ts';
+import { applicationApprove } from './application/approve.ts';
+import { applicationList } from './application/list.ts';
+import { applicationRefuse } from './application/refuse.ts';
+import { applicationWithdraw } from './application/withdraw.ts';
 import { auditList } from './audit/list.ts';
 import { billList } from './billing/list.ts';
 import { billPreview } from './billing/preview.ts';
 import { billSettle } from './billing/settle-now.ts';
 import { billShow } from './billing/show.ts';
+import { budgetList } from './budget/list.ts';
+import { budgetRemove } from './budget/remove.ts';
+import { budgetSet } from './budget/set.ts';
+import { budgetState } from './budget/state.ts';
 import { calculatorRun } from './calculator/run.ts';
+import { channelCreate } from './channel/create.ts';
+import { channelList } from './channel/list.ts';
+import { channelRemove } from './channel/remove.ts';
+import { channelTest } from './channel/test-channel.ts';
+import { channelUpdate } from './channel/update.ts';
+import { chargebackShow } from './chargeback/show.ts';
+import { deliveryList } from './delivery/list.ts';
+import { deliveryRetry } from './delivery/retry.ts';
 import { scalingDecisions } from './elastic/decisions.ts';
 import { scalingUnits } from './elastic/list-units.ts';
 import { ruleRemove } from './elastic/remove.ts';
@@ -18,12 +41,33 @@ import { endpointUpdate } from './endpoint/update.ts';
 import { groupAutoRenew } from './group/auto-renew.ts';
 import { groupList } from './group/list.ts';
 import { groupShow } from './group/show.ts';
+import { invitationList } from './invitation/list.ts';
+import { invitationRevoke } from './invitation/revoke.ts';
 import { keyCreate } from './key/create.ts';
 import { keyList } from './key/list.ts';
 import { keyRevoke } from './key/revoke.ts';
+import { keyUpdate } from './key/update.ts';
+import { limitApprove } from './limit/approve.ts';
+import { limitList } from './limit/list.ts';
+import { limitRefuse } from './limit/refuse.ts';
+import { limitRequest } from './limit/request.ts';
+import { limitSet } from './limit/set.ts';
+import { limitShow } from './limit/show.ts';
+import { meShow } from './me/show.ts';
+import { memberAccept } from './member/accept.ts';
+import { memberInvite } from './member/invite.ts';
+import { memberList } from './member/list.ts';
+import { memberRemove } from './member/remove.ts';
+import { memberUpdate } from './member/update.ts';
 import { modelList } from './model/list.ts';
 import { modelShow } from './model/show.ts';
 import { noticeList } from './notice/list.ts';
+import { noticeMarkRead } from './notice/mark-read.ts';
+import { noticePreferences } from './notice/preferences.ts';
+import { noticeSetPreferences } from './notice/set-preferences.ts';
+import { operatorInvite } from './operator/invite.ts';
+import { operatorList } from './operator/list.ts';
+import { operatorRemove } from './operator/remove.ts';
 import { orderList } from './order/list.ts';
 import { orderNew } from './order/new.ts';
 import { orderPreviewNew } from './order/preview-new.ts';
@@ -34,6 +78,20 @@ import { orderRenew } from './order/renew.ts';
 import { orderResize } from './order/resize.ts';
 import { orderShow } from './order/show.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
+import { poolCreate } from './pool/create.ts';
+import { poolList } from './pool/list.ts';
+import { poolRemove } from './pool/remove.ts';
+import { poolResize } from './pool/resize.ts';
+import { priceBookDiff } from './price-book/diff.ts';
+import { priceBookExport } from './price-book/export.ts';
+import { priceBookImport } from './price-book/import.ts';
+import { priceBookList } from './price-book/list.ts';
+import { priceList } from './price-book/prices.ts';
+import { priceBookShow } from './price-book/show.ts';
+import { priceBookWithdraw } from './price-book/withdraw.ts';
+import { quotaApply } from './quota/apply.ts';
+import { quotaList } from './quota/list.ts';
+import { quotaSet } from './quota/set.ts';
 import { replicaList } from './replica/list.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
@@ -44,6 +102,9 @@ import { templateShow } from './template/show.ts';
 import { tenantCreate } from './tenant/create.ts';
 import { tenantList } from './tenant/list.ts';
 import { tenantShow } from './tenant/show.ts';
+import { tokenCreate } from './token/create.ts';
+import { tokenList } from './token/list.ts';
+import { tokenRevoke } from './token/revoke.ts';
 import { usageList } from './usage/list.ts';
 import { usageSummary } from './usage/summary.ts';
 import type { Verb } from './verb.ts';
@@ -61,11 +122,33 @@ export const verbs: readonly Verb[] = [
   walletEntries,
   keyCreate,
   keyList,
+  keyUpdate,
   keyRevoke,
+  accessShow,
+  accessApply,
+  accessGrant,
+  accessRevoke,
+  agreementShow,
+  agreementAccept,
+  agreementList,
+  quotaList,
+  quotaApply,
+  quotaSet,
+  applicationList,
+  applicationApprove,
+  applicationRefuse,
+  applicationWithdraw,
   modelList,
   modelShow,
   templateList,
   templateShow,
+  priceList,
+  priceBookList,
+  priceBookShow,
+  priceBookDiff,
+  priceBookImport,
+  priceBookExport,
+  priceBookWithdraw,
   calculatorRun,
   endpointPreview,
   endpointCreate,
@@ -91,7 +174,27 @@ export const verbs: readonly Verb[] = [
   ruleRemove,
   scalingDecisions,
   scalingUnits,
+  poolCreate,
+  poolList,
+  poolResize,
+  poolRemove,
+  limitRequest,
+  limitApprove,
+  limitRefuse,
+  limitSet,
+  limitList,
+  limitShow,
   noticeList,
+  noticeMarkRead,
+  noticePreferences,
+  noticeSetPreferences,
+  channelCreate,
+  channelList,
+  channelUpdate,
+  channelRemove,
+  channelTest,
+  deliveryList,
+  deliveryRetry,
   usageList,
   usageSummary,
   billList,
@@ -99,9 +202,28 @@ export const verbs: readonly Verb[] = [
   billPreview,
   billSettle,
   statementShow,
+  chargebackShow,
+  budgetSet,
+  budgetList,
+  budgetState,
+  budgetRemove,
   serverAdopt,
   serverList,
   serverRemove,
   replicaList,
   auditList,
+  memberInvite,
+  memberAccept,
+  memberList,
+  memberUpdate,
+  memberRemove,
+  invitationList,
+  invitationRevoke,
+  tokenCreate,
+  tokenList,
+  tokenRevoke,
+  meShow,
+  operatorInvite,
+  operatorList,
+  operatorRemove,
 ];

@@ -30,6 +30,11 @@ export const AutoRenewMonths = z
   .max(12)
   .describe('Prepaid: renew by itself, for so many months each time');
 export const QuoteId = z.string().max(64).describe('Of a preview: place exactly that, or fail with quote_changed');
+export const AgreementVersion = z
+  .string()
+  .min(1)
+  .max(40)
+  .describe('Accepts this version of the agreement with the order; not needed once it is accepted');
 export const MaxWaitMs = z
   .int()
   .min(0)

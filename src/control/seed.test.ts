@@ -30,6 +30,15 @@ async function demoControl() {
   return control;
 }
 
+/** Where nobody buys without an application, a quota and an accepted agreement. */
+async function strictControl() {
+  const control = await demoControl();
+  const agreement = { version: 'v1', title: 'Terms', validFromMs: 0, text: 'Pay.', sha256: 'f'.repeat(64) };
+  const catalog = { ...control.deps.catalog, agreements: [agreement] };
+  control.deps = { ...control.deps, catalog, policy: { access: 'by_application', quotaUnits: 0 } };
+  return control;
+}
+
 /** Runs the seed while a provisioner works; `calls` lets it live for so many calls only, as a kill would. */
 async function seed(control: TestControl, options: { calls?: number; unit?: 'ready' | 'failed' } = {}) {
   const { calls = Number.POSITIVE_INFINITY, unit = 'ready' } = options;
@@ -72,9 +81,12 @@ test('sells one unit, then finds it', async () => {
   expect(await count(control)).toEqual(ONE_OF_EACH);
 });
 
-test('killed after any of its calls it ends the same', async () => {
-  for (let calls = 0; calls < 20; calls++) {
-    const control = await demoControl();
+test.each([
+  ['open', demoControl],
+  ['strict', strictControl],
+])('%s: killed after any of its calls it ends the same', async (_policy, newControl) => {
+  for (let calls = 0; calls < 25; calls++) {
+    const control = await newControl();
     const killed = await seed(control, { calls }).then(
       () => false,
       () => true,

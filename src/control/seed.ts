@@ -2,6 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { z } from 'zod';
 import { DEFAULT_MODEL_ID, DEFAULT_TEMPLATE_ID } from '../catalog/default.ts';
 import { CubitError } from '../core/errors.ts';
+import { accessGrant } from './access/grant.ts';
+import { accessShow } from './access/show.ts';
+import { agreementAccept } from './agreement/accept.ts';
+import { agreementShow } from './agreement/show.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import type { EndpointView } from './endpoint/schemas.ts';
 import { endpointShow } from './endpoint/show.ts';
@@ -12,6 +16,8 @@ import { keyList } from './key/list.ts';
 import { keyRevoke } from './key/revoke.ts';
 import { orderList } from './order/list.ts';
 import { orderNew } from './order/new.ts';
+import { quotaList } from './quota/list.ts';
+import { quotaSet } from './quota/set.ts';
 import { tenantCreate } from './tenant/create.ts';
 import type { Verb } from './verb.ts';
 import { walletTopUp } from './wallet/top-up.ts';
@@ -44,7 +50,7 @@ interface Seed {
 }
 
 /**
- * Sells the first unit: tenant, credit, endpoint with one unit, key. Through the ordinary verbs, and each step at most
+ * Sells the first unit: tenant, credit, agreement, endpoint with one unit, key. Through the ordinary verbs, and each step at most
  * once however often this runs and wherever it is killed; a failed unit is ordered anew. Resolves when the unit is
  * ready. Throws `engine_unavailable` with the reason when it cannot be started.
  */
@@ -55,6 +61,7 @@ export async function seedDemo(parts: {
 }): Promise<Demo> {
   const seed: Seed = { call: parts.call, facts: factsOf(parts.db), say: parts.say };
   const tenantId = await demoTenant(seed);
+  await acceptAgreement(seed, tenantId);
   const known = await seed.facts.get('demo-endpoint');
   const endpointId = known ?? (await demoEndpoint(seed, tenantId));
   if (known !== null && !(await unitIsKept(seed, tenantId, endpointId))) {
@@ -74,7 +81,28 @@ async function demoTenant({ call, facts }: Seed): Promise<string> {
   return tenantId;
 }
 
-async function demoEndpoint({ call, facts, say }: Seed, tenantId: string): Promise<string> {
+/** Whoever starts a demo stands in for its tenant. */
+async function acceptAgreement({ call, say }: Seed, tenantId: string): Promise<void> {
+  const agreement = await orNull(() => call(agreementShow, { tenantId }, null));
+  if (agreement === null || agreement.acceptance !== null) return;
+  say(`Accepting “${agreement.title}”, version ${agreement.version}, for the tenant ${NAME}.`);
+  await call(agreementAccept, { tenantId, version: agreement.version }, null);
+}
+
+/** Where tenants have to apply for access, or have no quota by default, the demo has the operator's word. */
+async function allowOneUnit({ call }: Seed, tenantId: string): Promise<void> {
+  const { mayBuy, state } = await call(accessShow, { tenantId }, null);
+  if (!mayBuy && state === 'undecided') await call(accessGrant, { tenantId, note: NAME }, null);
+  const templateId = DEFAULT_TEMPLATE_ID;
+  const [quota] = (await call(quotaList, { tenantId, templateId }, null)).items;
+  if (quota?.limitUnits === 0 && quota.source !== 'tenant') {
+    await call(quotaSet, { tenantId, templateId, units: 1, note: NAME }, null);
+  }
+}
+
+async function demoEndpoint(seed: Seed, tenantId: string): Promise<string> {
+  const { call, facts, say } = seed;
+  await allowOneUnit(seed, tenantId);
   say(`Ordering one unit of ${DEFAULT_MODEL_ID} for the tenant ${NAME}.`);
   const models = [{ modelId: DEFAULT_MODEL_ID, templateId: DEFAULT_TEMPLATE_ID, units: 1 }];
   const { endpointId } = await call(endpointCreate, { tenantId, name: NAME, models }, 'seed-endpoint');
@@ -126,9 +154,13 @@ async function demoKey({ call, facts }: Seed, tenantId: string): Promise<string 
   return key;
 }
 
-async function showOrNull(call: SeedCall, tenantId: string, endpointId: string): Promise<EndpointView | null> {
+function showOrNull(call: SeedCall, tenantId: string, endpointId: string): Promise<EndpointView | null> {
+  return orNull(() => call(endpointShow, { tenantId, endpointId }, null));
+}
+
+async function orNull<T>(show: () => Promise<T>): Promise<T | null> {
   try {
-    return await call(endpointShow, { tenantId, endpointId }, null);
+    return await show();
   } catch (error) {
     if (error instanceof CubitError && error.code === 'not_found') return null;
     throw error;

@@ -1,10 +1,12 @@
 import { expect, test, vi } from 'vitest';
+import { KEY_ROLES } from '../core/roles.ts';
 import { coefficientsOf, scaledCoefficients } from '../core/serving/work.ts';
 import { endpointKey, type GatewaySnapshot } from '../gateway/snapshot.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { endpointUpdate } from './endpoint/update.ts';
 import { OPERATOR, testControl } from './fixture.ts';
 import { groupShow } from './group/show.ts';
+import { keyCreate } from './key/create.ts';
 import { keyRevoke } from './key/revoke.ts';
 import { sha256Hex } from './operator-token.ts';
 import { orderResize } from './order/resize.ts';
@@ -118,6 +120,23 @@ test('a unit serves from the second it is billed to the second it is not', async
   expect(await states()).toEqual([0, 'draining', 'draining', 'draining']);
 });
 
+test('the gateway knows keys of roles that may send requests, and no others', async () => {
+  const control = await testControl();
+  const { manager } = await control.tenant();
+  const known = new Map<string, boolean>();
+  for (const role of KEY_ROLES) {
+    const { key } = await control.call(keyCreate, manager, { name: role, role });
+    known.set(role, (await build(control)).keys.has(sha256Hex(key!)));
+  }
+  expect(Object.fromEntries(known)).toEqual({
+    inference: true,
+    admin: true,
+    finance: false,
+    developer: true,
+    viewer: false,
+  });
+});
+
 test('the publisher follows database and fleet; a revoked key is gone', async () => {
   const control = await testControl();
   const { manager, reader, readerKey, tenantId } = await control.tenant();
@@ -129,7 +148,7 @@ test('the publisher follows database and fleet; a revoked key is gone', async ()
   });
   expect(published).toHaveLength(1);
   expect(published[0]!.keys.has(sha256Hex(readerKey))).toBe(true);
-  await control.call(keyRevoke, manager, { keyId: reader.kind === 'tenant' ? reader.keyId : '' });
+  await control.call(keyRevoke, manager, { keyId: reader.kind === 'key' ? reader.keyId : '' });
   publisher.poke();
   await vi.waitFor(() => expect(published.at(-1)!.keys.has(sha256Hex(readerKey))).toBe(false), 500);
   await control.endpoint(manager);

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { Catalog, Model, Template, Tier } from '../catalog/schema.ts';
 import type { ElasticUnitState } from '../core/commerce/elastic-unit.ts';
+import { KEY_ROLES, may } from '../core/roles.ts';
 import { coefficientsOf, scaledCoefficients } from '../core/serving/work.ts';
 import type { Fleet, ReplicaStatus } from '../fleet/port.ts';
 import {
@@ -15,6 +16,8 @@ import type { Database, Row } from '../store/schema.ts';
 import type { ControlLog } from './call.ts';
 import { openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
+import { livePools, type Pool, poolSpecs } from './pool/pools.ts';
+import { sharedPools } from './pool/shared.ts';
 import { StartupTimes } from './startup-times.ts';
 import { createTurns, type Turns } from './turns.ts';
 import { paidUnitsOf, specsOf } from './units.ts';
@@ -37,6 +40,8 @@ export interface SnapshotPublisher extends Turns {
   startupMsOf(templateId: string): number;
 }
 
+/** Keys of other roles are not known to the gateway. */
+const ROLES_THAT_USE = KEY_ROLES.filter((role) => may(role, 'use'));
 const DEBOUNCE_MS = 20;
 /** Every change is announced; this is for what might not have been. */
 const TICK_MS = 60_000;
@@ -104,6 +109,7 @@ export async function buildSnapshot(
         .selectFrom('api_keys')
         .select(['id', 'tenant_id', 'hash'])
         .where('revoked_at_ms', 'is', null)
+        .where('role', 'in', ROLES_THAT_USE)
         .execute(),
       endpoints: await trx.selectFrom('endpoints').selectAll().where('deleted_at_ms', 'is', null).execute(),
       served: await trx
@@ -117,6 +123,8 @@ export async function buildSnapshot(
       paid: await paidUnitsOf(trx, groups),
       added: await openUnits(trx),
       rules: await trx.selectFrom('elastic_rules').select(['group_id', 'max_units']).execute(),
+      pools: await livePools(trx),
+      limits: await trx.selectFrom('token_limits').selectAll().execute(),
     };
   });
   const replicas = Map.groupBy(deps.fleet.list(), (replica) => replica.servedModelId);
@@ -125,15 +133,17 @@ export async function buildSnapshot(
   const addedBy = new Map([...stored.added.values()].flat().map((unit) => [unit.replica_id, unit.state]));
   const maxUnits = new Map(stored.rules.map((rule) => [rule.group_id, rule.max_units]));
   const endpoints = new Map<string, EndpointSnapshot>();
+  const shared = sharedPools(stored.limits, pooledModels(deps, stored.pools, replicas, startups));
   for (const row of stored.endpoints) {
-    const models = (served.get(row.id) ?? []).flatMap((model) => {
+    const pooled = row.access_mode === 'pay_per_token';
+    const models = (pooled ? [] : (served.get(row.id) ?? [])).flatMap((model) => {
       const own = groups.get(model.id) ?? [];
       const running = replicas.get(model.id) ?? [];
       const serving = servingOf(running, own, { paid: stored.paid, added: addedBy });
       const unitsMax = own.reduce((sum, group) => sum + Math.max(group.units, maxUnits.get(group.id) ?? 0), 0);
       return servedModelOf(deps, model, unitsMax, serving, startups, timeScaleOf(running)) ?? [];
     });
-    const endpoint = endpointOf(row, models);
+    const endpoint = { ...endpointOf(row, models), ...(pooled && shared(row, served.get(row.id)?.[0]?.model_id)) };
     endpoints.set(endpointKey(row.tenant_id, row.name), endpoint);
     endpoints.set(endpointKey(row.tenant_id, row.id), endpoint);
   }
@@ -141,6 +151,26 @@ export async function buildSnapshot(
     stored.keys.map((key) => [key.hash, { keyId: key.id, tenantId: key.tenant_id }]),
   );
   return { version, keys, endpoints };
+}
+
+/** Each pool as the served model that it is to all its endpoints. */
+function pooledModels(
+  deps: SnapshotDeps,
+  pools: readonly Pool[],
+  replicas: ReadonlyMap<string, readonly ReplicaStatus[]>,
+  startups: StartupTimes,
+): readonly { readonly pool: Pool; readonly model: ServedModelSnapshot }[] {
+  return pools.flatMap((pool) => {
+    const running = replicas.get(pool.id) ?? [];
+    const wanted = new Set(poolSpecs(pool).map((spec) => spec.replicaId));
+    const serving = running.map(({ replicaId, state, address, startedAtMs }): ReplicaSnapshot => {
+      const surplus = state === 'ready' && !wanted.has(replicaId);
+      return { replicaId, state: surplus ? 'draining' : state, address, startedAtMs };
+    });
+    const row = { ...pool, traffic_percent: 100 };
+    const model = servedModelOf(deps, row, pool.units, serving, startups, timeScaleOf(running));
+    return model === null ? [] : [{ pool, model: { ...model, shared: true } }];
+  });
 }
 
 function endpointOf(row: Row<'endpoints'>, servedModels: readonly ServedModelSnapshot[]): EndpointSnapshot {
@@ -156,7 +186,7 @@ function endpointOf(row: Row<'endpoints'>, servedModels: readonly ServedModelSna
 
 function servedModelOf(
   { catalog, log }: SnapshotDeps,
-  row: Row<'served_models'>,
+  row: Pick<Row<'served_models'>, 'id' | 'model_id' | 'template_id' | 'coefficient' | 'traffic_percent'>,
   unitsMax: number,
   replicas: readonly ReplicaSnapshot[],
   startups: StartupTimes,

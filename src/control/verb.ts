@@ -1,11 +1,14 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { z } from 'zod';
 import type { Catalog } from '../catalog/schema.ts';
+import type { AccessPolicy } from '../core/commerce/access.ts';
 import { CubitError } from '../core/errors.ts';
 import type { IdKind } from '../core/ids.ts';
+import type { KeyRole, MemberRole, Permission } from '../core/roles.ts';
 import type { EngineDialect } from '../engine/port.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
+import type { Sender } from './delivery/message.ts';
 
 /**
  * A verb is one thing that can be done, in a file of its own: `control/<noun>/<verb>.ts`. HTTP, OpenAPI and the CLI are
@@ -15,6 +18,7 @@ export interface Verb<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
   /** `noun.verb`, as in `cubit endpoint create`. */
   readonly name: string;
   readonly summary: string;
+  /** What an actor needs to be let in. */
   readonly access: Access;
   /** Path below /api/v1; `{name}` parts are fields of the input, the rest comes from the query (GET) or the body. */
   readonly route: { readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'; readonly path: string };
@@ -22,22 +26,22 @@ export interface Verb<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
   readonly output: O;
   /** Columns of the CLI's table, for answers that are `{ items: […] }`. */
   readonly columns?: readonly string[];
+  /** The field of the answer that the CLI prints as it is: a file's text. */
+  readonly prints?: string;
   /** Fields of the answer that are shown once: a replay of the same Idempotency-Key has null there. */
   readonly once?: readonly string[];
   run(args: { ctx: Ctx; input: z.output<I> }): Promise<z.output<O>>;
 }
 
-/** read: any key of the tenant. manage: a key with that scope. operator: the platform's own token. Each includes those before. */
-export type Access = 'read' | 'manage' | 'operator';
+/** A permission of `core/roles.ts`, or `anyone`: what it needs is in the input, and who sends it is not asked. */
+export type Access = Permission | 'anyone';
 
 export type Actor =
-  | { readonly kind: 'operator' }
-  | {
-      readonly kind: 'tenant';
-      readonly tenantId: string;
-      readonly keyId: string;
-      readonly scope: 'inference' | 'manage';
-    };
+  /** Without a member it is the platform's own token. */
+  | { readonly kind: 'operator'; readonly memberId?: string }
+  | { readonly kind: 'member'; readonly tenantId: string; readonly memberId: string; readonly role: MemberRole }
+  | { readonly kind: 'key'; readonly tenantId: string; readonly keyId: string; readonly role: KeyRole }
+  | { readonly kind: 'anyone' };
 
 export type Trx = Transaction<Database>;
 
@@ -50,10 +54,18 @@ export type ProbeServer = (server: { readonly url: string; readonly apiKey: stri
   readonly reason: string | null;
 }>;
 
+/** How this installation sells, by its configuration. */
+export interface SalesPolicy {
+  readonly access: AccessPolicy;
+  /** Units of one template that a tenant may hold without asking; null: no limit. A template's own number goes before. */
+  readonly quotaUnits: number | null;
+}
+
 export interface Ctx {
   /** For reads. Inside a transaction use its `trx` only: an embedded store has one connection. */
   readonly db: Kysely<Database>;
   readonly catalog: Catalog;
+  readonly policy: SalesPolicy;
   readonly fleet: Fleet;
   readonly actor: Actor;
   readonly requestId: string;
@@ -65,6 +77,8 @@ export interface Ctx {
    */
   transaction<T>(work: (trx: Trx) => Promise<T>): Promise<T>;
   readonly probe: ProbeServer;
+  /** Outside of transactions only. */
+  readonly sender: Sender;
   /** Epoch milliseconds; injected, so that tests move the clock. */
   now(): number;
   newId(kind: IdKind): string;
@@ -79,7 +93,7 @@ export function defineVerb<I extends z.ZodObject, O extends z.ZodType>(verb: Ver
 }
 
 /**
- * The tenant a verb acts for: the key's own, or the one an operator names. Another tenant's id answers like one that
+ * The tenant a verb acts for: the actor's own, or the one an operator names. Another tenant's id answers like one that
  * does not exist.
  */
 export function tenantOf(ctx: Ctx, input: { tenantId?: string | undefined }): string {
@@ -91,8 +105,15 @@ export function tenantOf(ctx: Ctx, input: { tenantId?: string | undefined }): st
     }
     return input.tenantId;
   }
-  if (input.tenantId !== undefined && input.tenantId !== ctx.actor.tenantId) {
+  const own = ownTenantOf(ctx.actor);
+  if (input.tenantId !== undefined && input.tenantId !== own) {
     throw new CubitError('not_found', `There is no tenant ${input.tenantId}.`);
   }
-  return ctx.actor.tenantId;
+  return own;
+}
+
+/** Of a key or a member. Throws `forbidden` for nobody in particular. */
+export function ownTenantOf(actor: Exclude<Actor, { kind: 'operator' }>): string {
+  if (actor.kind === 'anyone') throw new CubitError('forbidden', 'This is for members and keys of a tenant.');
+  return actor.tenantId;
 }

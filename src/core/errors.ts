@@ -16,16 +16,19 @@ const TABLE = {
   // Who asks
   invalid_api_key: [401, 'authentication_error'],
   forbidden: [403, 'permission_error'],
+  access_required: [403, 'permission_error'],
   // State and money
   conflict: [409, 'conflict_error'],
   idempotency_conflict: [409, 'conflict_error'],
   invalid_transition: [409, 'conflict_error'],
   quote_changed: [409, 'conflict_error'],
   quota_exceeded: [409, 'conflict_error'],
+  agreement_required: [409, 'conflict_error'],
   payment_required: [402, 'payment_error'],
   capacity_exhausted: [503, 'server_error'],
   // Admission
   model_units_exhausted: [429, 'rate_limit_error'],
+  rate_limit_exceeded: [429, 'rate_limit_error'],
   endpoint_scaling_up: [503, 'server_error'],
   shutting_down: [503, 'server_error'],
   client_closed: [499, 'client_closed'],

@@ -2,6 +2,10 @@
 export const ID_PREFIXES = {
   tenant: 't',
   key: 'key',
+  person: 'per',
+  member: 'mem',
+  invitation: 'inv',
+  accessToken: 'tok',
   endpoint: 'ep',
   servedModel: 'sm',
   order: 'ord',
@@ -11,18 +15,32 @@ export const ID_PREFIXES = {
   lot: 'lot',
   recognition: 'rec',
   notice: 'ntc',
+  channel: 'chn',
+  delivery: 'dlv',
+  budget: 'bgt',
   overdue: 'ovd',
   elasticUnit: 'eu',
   decision: 'dec',
+  quota: 'quo',
+  access: 'acc',
+  application: 'app',
+  acceptance: 'agr',
   replica: 'rep',
   server: 'srv',
   bill: 'bill',
   transaction: 'txn',
+  pool: 'pool',
+  limitRequest: 'lim',
   request: 'req',
   audit: 'aud',
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIXES;
+
+/** Whether an id is one of this kind, by its prefix. */
+export function isId(kind: IdKind, id: string): boolean {
+  return id.startsWith(`${ID_PREFIXES[kind]}-`);
+}
 
 const ALPHABET = '0123456789abcdefghijkmnpqrstuvwx'; // 32 signs: no l, o, y, z to misread
 

@@ -5,10 +5,11 @@ import type { Estimated } from './estimate.ts';
 import type { Exchange } from './exchange.ts';
 import { exhausted, explain, scalingUp } from './explain.ts';
 import type { ServedModel, Waiter } from './served.ts';
+import type { KeySnapshot } from './snapshot.ts';
 
 export interface AdmitOptions {
   readonly served: ServedModel;
-  readonly keyId: string;
+  readonly key: KeySnapshot;
   readonly estimated: Estimated;
   /** What it holds in memory while it waits. */
   readonly bytes: number;
@@ -35,10 +36,10 @@ export function mayWait({ served, waitMs }: AdmitOptions, fit: Fit): boolean {
  * `model_units_exhausted`, `endpoint_scaling_up`, and what cuts the exchange while it waits.
  */
 export async function admit(exchange: Exchange, options: AdmitOptions): Promise<void> {
-  const { served, keyId, estimated } = options;
+  const { served, key, estimated } = options;
   const fit = fitBehindQueue(options);
   if (fit.fits) {
-    exchange.reservation = served.reserve(keyId, estimated);
+    exchange.reservation = served.reserve(key, estimated);
     return;
   }
   if (!mayWait(options, fit)) throw refusal(options, fit);
@@ -52,10 +53,10 @@ export async function admit(exchange: Exchange, options: AdmitOptions): Promise<
 }
 
 function place(exchange: Exchange, options: AdmitOptions, fit: Fit): Promise<void> {
-  const { served, keyId, estimated, bytes, waitMs } = options;
+  const { served, key, estimated, bytes, waitMs } = options;
   return new Promise((resolve, reject) => {
     const waiter: Waiter = {
-      keyId,
+      key,
       estimate: estimated,
       workUs: totalUs(estimated.work),
       bytes,
@@ -70,7 +71,8 @@ function place(exchange: Exchange, options: AdmitOptions, fit: Fit): Promise<voi
       },
     };
     const offer = served.enqueue(waiter);
-    if (offer !== 'queued') return reject(exhausted(explain(options, fit), 'The queue of this endpoint is full'));
+    if (offer !== 'queued')
+      return reject(exhausted(explain(options, fit), served, 'The queue of this endpoint is full'));
     exchange.onCut((error) => {
       served.dequeue(waiter);
       reject(error);
@@ -80,5 +82,7 @@ function place(exchange: Exchange, options: AdmitOptions, fit: Fit): Promise<voi
 
 function refusal(options: AdmitOptions, fit: Fit): CubitError {
   if (options.served.admission.view(options.monotonicMs()).readyUnits === 0) return scalingUp(options.served);
-  return exhausted(explain(options, fit), 'The model units of this endpoint are in use');
+  const { served } = options;
+  const what = served.snapshot.shared ? 'The shared pool of this model is' : 'The model units of this endpoint are';
+  return exhausted(explain(options, fit), served, `${what} in use`);
 }

@@ -37,7 +37,10 @@ export function authenticate(keys: KeyRing, req: IncomingMessage): KeySnapshot {
   }
   const known = keys.find(key);
   if (known === undefined) {
-    throw new CubitError('invalid_api_key', 'This API key is not known, or was revoked. Check it, or create another.');
+    throw new CubitError(
+      'invalid_api_key',
+      'This API key is not known, was revoked, or its role may not call endpoints. Check it, or create another.',
+    );
   }
   return known;
 }

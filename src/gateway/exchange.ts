@@ -5,6 +5,7 @@ import type { Outcome } from '../core/serving/outcome.ts';
 import { NO_WORK, type TokenCounts, type Work } from '../core/serving/work.ts';
 import type { InferenceKind } from '../engine/port.ts';
 import type { EventStream } from './event-stream.ts';
+import type { RateHold } from './rate-limit.ts';
 import type { ServedModel } from './served.ts';
 import type { EndpointSnapshot, KeySnapshot } from './snapshot.ts';
 
@@ -27,6 +28,8 @@ export class Exchange {
   estimate: Estimate | null = null;
   reservation: Reservation | null = null;
   waitMs = 0;
+  /** Paid by the token: its place in the tenant's minute. */
+  rate: RateHold | null = null;
   // route, stream
   replicaId: string | null = null;
   /** Monotonic ms; the first one is the start of TTFT. */

@@ -24,7 +24,7 @@ export interface Explanation {
 
 const KEYS_SHOWN = 10;
 
-export function explain({ served, estimated, monotonicMs }: AdmitOptions, fit: Fit): Explanation {
+export function explain({ served, key, estimated, monotonicMs }: AdmitOptions, fit: Fit): Explanation {
   const view = served.admission.view(monotonicMs());
   const waitMs = fit.fits ? 0 : fit.waitMs;
   return {
@@ -39,15 +39,17 @@ export function explain({ served, estimated, monotonicMs }: AdmitOptions, fit: F
     queuedUs: served.queue.workUs,
     readyUnits: view.readyUnits,
     usedBy: [...served.usedBy]
-      .map(([keyId, use]) => ({ keyId, ...use }))
+      .filter(([, use]) => use.tenantId === key.tenantId)
+      .map(([keyId, { running, reservedUs }]) => ({ keyId, running, reservedUs }))
       .sort((a, b) => b.reservedUs - a.reservedUs)
       .slice(0, KEYS_SHOWN),
   };
 }
 
-export function exhausted(explanation: Explanation, what: string): CubitError {
+export function exhausted(explanation: Explanation, { snapshot }: ServedModel, what: string): CubitError {
   const waitMs = explanation.predictedWaitMs ?? 1_000;
-  const message = `${what}: this request fits in about ${Math.ceil(waitMs / 1_000)} s. Retry then, wait in line with x-cubit-max-wait-ms, or add units.`;
+  const more = snapshot.shared ? 'order model units of your own' : 'add units';
+  const message = `${what}: this request fits in about ${Math.ceil(waitMs / 1_000)} s. Retry then, wait in line with x-cubit-max-wait-ms, or ${more}.`;
   return new CubitError('model_units_exhausted', message, { details: { ...explanation, retryAfterMs: waitMs } });
 }
 

@@ -9,7 +9,8 @@ import type { Exchange } from './exchange.ts';
 import { explain } from './explain.ts';
 import { check } from './params.ts';
 import { parse } from './parse.ts';
-import { resolve } from './resolve.ts';
+import { settleRate } from './rate-limit.ts';
+import { refuseWhenSuspended, resolve } from './resolve.ts';
 import { sendError, sendJson } from './respond.ts';
 import { route } from './route.ts';
 import { accountEarlyEnd, learn, outcomeOf, receiptFor } from './settle.ts';
@@ -18,7 +19,7 @@ import { refuseWhenDraining, type State } from './state.ts';
 import { streamReply } from './stream.ts';
 
 /**
- * One request's way: authenticate → parse → resolve → estimate → admit → route → stream → settle. Each step throws a
+ * One request's way: authenticate → parse → resolve → estimate → limit → admit → route → stream → settle. Each step throws a
  * CubitError to end it; whatever happens, it settles exactly once. Never rejects.
  */
 export async function serve(state: State, exchange: Exchange): Promise<void> {
@@ -34,6 +35,7 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
 
     const endpoint = resolve(state.snapshot, key, request.model);
     exchange.endpoint = endpoint;
+    refuseWhenSuspended(endpoint);
     const served = state.traffic.choose(endpoint, state.served);
     exchange.served = served;
 
@@ -45,8 +47,9 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
     exchange.estimate = estimated;
 
     const { monotonicMs } = deps;
+    state.rates.hold(exchange, estimated, monotonicMs(), request.dryRun);
     const waitMs = request.waitMs ?? endpoint.maxWaitMs;
-    const admission = { served, keyId: key.keyId, estimated, bytes: request.bytes, waitMs, monotonicMs };
+    const admission = { served, key, estimated, bytes: request.bytes, waitMs, monotonicMs };
     if (request.dryRun) {
       const fit = fitBehindQueue(admission);
       const would = fit.fits ? 'admit' : mayWait(admission, fit) ? 'wait' : 'reject';
@@ -84,6 +87,7 @@ function settle(state: State, exchange: Exchange, estimated: Estimated | null): 
     exchange.served.settle(exchange.key.keyId, exchange.reservation, exchange.actual);
   }
   if (exchange.served !== null) addSignals(exchange.served.signals, exchange);
+  settleRate(exchange, deps.monotonicMs());
   if (estimated !== null) learn(exchange, estimated, state.lengths);
   state.metrics.ended(exchange);
   const receipt = receiptFor(exchange, deps.now());

@@ -16,6 +16,15 @@ export function resolve(snapshot: GatewaySnapshot, key: KeySnapshot, model: stri
   );
 }
 
+/** Throws `payment_required` for an endpoint that is paid by the token when its tenant stayed overdue. */
+export function refuseWhenSuspended(endpoint: EndpointSnapshot): void {
+  if (endpoint.suspended !== true) return;
+  throw new CubitError(
+    'payment_required',
+    `Endpoint "${endpoint.name}" is suspended: the wallet was below zero for a day. Top it up and it serves again.`,
+  );
+}
+
 /**
  * Splits an endpoint's requests over its served models by their percentages: smooth weighted round robin, so that any
  * run of 100 requests is split exactly and evenly mixed, with no randomness.
@@ -29,7 +38,10 @@ export class TrafficSplit {
     const id = models.length === 1 ? models[0]?.servedModelId : this.#next(endpoint);
     const chosen = id === undefined ? undefined : served.get(id);
     if (chosen !== undefined) return chosen;
-    throw new CubitError('endpoint_scaling_up', `Endpoint "${endpoint.name}" serves no model yet. Add one to it.`);
+    throw new CubitError(
+      'endpoint_scaling_up',
+      `Endpoint "${endpoint.name}" serves no model now. Add one to it, or have its pool set up.`,
+    );
   }
 
   /** Forgets endpoints that are gone. */

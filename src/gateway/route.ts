@@ -61,14 +61,14 @@ export async function route(exchange: Exchange, options: RouteOptions, deliver: 
 }
 
 function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Replica | null {
-  const { served, estimated, body } = options;
+  const { served, tenantId, estimated, body } = options;
   const ready = served.readyReplicas;
-  // With one replica there is nothing to prefer.
+  // With one replica there is nothing to prefer. An engine's cache serves a prefix to its own tenant only.
   const request: RoutingRequest = {
     sequences: estimated.sequences,
     prefillUs: estimated.work.prefillUs,
     decodeUs: estimated.work.decodeUs,
-    blocks: ready.length > 1 ? prefixBlocks(prefixOf(kind, body, PREFIX_CHARS_MAX)) : [],
+    blocks: ready.length > 1 ? prefixBlocks(`${tenantId} ${prefixOf(kind, body, PREFIX_CHARS_MAX)}`) : [],
   };
   const { batchPerUnit } = served.snapshot;
   served.turn += 1;

@@ -8,18 +8,19 @@ import type { GatewayLimits } from './limits.ts';
 import { DIALECTS } from './params.ts';
 import { Replica } from './replica.ts';
 import { noSignals } from './signals.ts';
-import type { ServedModelSnapshot } from './snapshot.ts';
+import type { KeySnapshot, ServedModelSnapshot } from './snapshot.ts';
 import { newTimings } from './timings.ts';
 
 /** One request that waits for its place. Exactly one of `admit` and `expire` is called, unless it is removed before. */
 export interface Waiter extends Waiting {
-  readonly keyId: string;
+  readonly key: KeySnapshot;
   readonly estimate: Estimate;
   admit(reservation: Reservation): void;
   expire(): void;
 }
 
 export interface KeyUse {
+  readonly tenantId: string;
   running: number;
   reservedUs: number;
 }
@@ -82,9 +83,9 @@ export class ServedModel {
     this.pump();
   }
 
-  reserve(keyId: string, estimate: Estimate): Reservation {
+  reserve({ keyId, tenantId }: KeySnapshot, estimate: Estimate): Reservation {
     const reservation = this.admission.reserve(estimate, this.#deps.monotonicMs());
-    const use = this.usedBy.get(keyId) ?? { running: 0, reservedUs: 0 };
+    const use = this.usedBy.get(keyId) ?? { tenantId, running: 0, reservedUs: 0 };
     this.usedBy.set(keyId, use);
     use.running += 1;
     use.reservedUs += totalUs(estimate.work);
@@ -130,7 +131,7 @@ export class ServedModel {
         break;
       }
       this.queue.remove(head);
-      head.admit(this.reserve(head.keyId, head.estimate));
+      head.admit(this.reserve(head.key, head.estimate));
     }
     const dueMs = Math.min(wakeMs, this.queue.headDeadlineMs() - nowMs);
     if (Number.isFinite(dueMs)) {

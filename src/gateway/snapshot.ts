@@ -1,3 +1,4 @@
+import type { MinuteLimits } from '../core/serving/rate-limit.ts';
 import type { WorkCoefficients } from '../core/serving/work.ts';
 import type { EngineAddress } from '../engine/port.ts';
 import type { ReplicaState } from '../fleet/port.ts';
@@ -27,9 +28,15 @@ export interface EndpointSnapshot {
   readonly maxWaitMs: number;
   /** Share of each sums to 100. */
   readonly servedModels: readonly ServedModelSnapshot[];
+  /** Paid by the token: what its tenant may send a minute, over all endpoints of the same key. */
+  readonly rateLimit?: MinuteLimits & { readonly key: string };
+  /** Paid by the token, and not paid for: it serves nothing. */
+  readonly suspended?: boolean;
 }
 
 export interface ServedModelSnapshot {
+  /** Several tenants' endpoints name this one: a pool that is paid by the token. */
+  readonly shared?: boolean;
   readonly servedModelId: string;
   readonly modelId: string;
   readonly trafficPercent: number;

@@ -6,6 +6,7 @@ import type { Exchange } from './exchange.ts';
 import type { GatewayLimits } from './limits.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { RateLimits } from './rate-limit.ts';
 import { TrafficSplit } from './resolve.ts';
 import { ServedModel } from './served.ts';
 import { EMPTY_SNAPSHOT, type EndpointSnapshot, type GatewaySnapshot } from './snapshot.ts';
@@ -17,6 +18,7 @@ export class State {
   readonly metrics: Metrics;
   readonly lengths = new OutputLengths();
   readonly traffic = new TrafficSplit();
+  readonly rates = new RateLimits();
   readonly served = new Map<string, ServedModel>();
   readonly keys = new KeyRing();
   /** On their way now. */
@@ -45,7 +47,9 @@ export class State {
     this.#endpointOf.clear();
     for (const { endpointId, servedModels } of endpoints.values()) {
       for (const model of servedModels) {
-        this.#endpointOf.set(model.servedModelId, endpointId);
+        // One pool stands in many endpoints.
+        if (this.#endpointOf.has(model.servedModelId)) continue;
+        this.#endpointOf.set(model.servedModelId, model.shared ? model.servedModelId : endpointId);
         const known = this.served.get(model.servedModelId);
         if (known === undefined) this.served.set(model.servedModelId, new ServedModel(model, this.deps, this.limits));
         else known.apply(model);
@@ -58,6 +62,7 @@ export class State {
       const endpointId = before.get(id) as string;
       if (!endpoints.has(endpointId)) this.metrics.forget(endpointId);
     }
+    this.rates.apply(endpoints.values(), this.deps.monotonicMs());
     this.traffic.keep(new Set(endpoints.keys()));
   }
 }

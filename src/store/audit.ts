@@ -4,8 +4,10 @@ import type { Database } from './schema.ts';
 
 /** Who did it: a verb's actor, or a background job. */
 export type AuditActor =
-  | { readonly kind: 'operator' }
-  | { readonly kind: 'tenant'; readonly keyId: string }
+  | { readonly kind: 'operator'; readonly memberId?: string }
+  | { readonly kind: 'member'; readonly memberId: string }
+  | { readonly kind: 'key'; readonly keyId: string }
+  | { readonly kind: 'anyone' }
   | { readonly kind: 'system'; readonly job: string };
 
 export interface AuditEntry {
@@ -46,8 +48,18 @@ export async function auditAll(trx: Transaction<Database>, by: By, entries: read
   await trx.insertInto('audit').values(rows).execute();
 }
 
-/** `operator`, `key:{keyId}` or `system:{job}`. */
+/** `operator` (the platform's own token), `operator:{memberId}`, `member:{memberId}`, `key:{keyId}`, `system:{job}` or `anyone`. */
 export function actorName(actor: AuditActor): string {
-  if (actor.kind === 'operator') return 'operator';
-  return actor.kind === 'tenant' ? `key:${actor.keyId}` : `system:${actor.job}`;
+  switch (actor.kind) {
+    case 'operator':
+      return actor.memberId === undefined ? 'operator' : `operator:${actor.memberId}`;
+    case 'member':
+      return `member:${actor.memberId}`;
+    case 'key':
+      return `key:${actor.keyId}`;
+    case 'system':
+      return `system:${actor.job}`;
+    case 'anyone':
+      return 'anyone';
+  }
 }

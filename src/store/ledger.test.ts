@@ -82,7 +82,7 @@ test('an audit row says who, and goes with its transaction', async () => {
   const entry = { verb: 'wallet.top-up', subject: 't-1', tenantId: 't-1', detail: { amountMicros: 5n } };
   await store.db.transaction().execute(async (trx) => {
     await audit(trx, { ...by, actor: { kind: 'operator' } }, entry);
-    await audit(trx, { ...by, actor: { kind: 'tenant', keyId: 'key-9' } }, entry);
+    await audit(trx, { ...by, actor: { kind: 'key', keyId: 'key-9' } }, entry);
   });
   const undone = store.db.transaction().execute(async (trx) => {
     await audit(trx, { ...by, actor: { kind: 'system', job: 'settle' } }, entry);

@@ -153,7 +153,8 @@ async function unequalBills(db: Kysely<Database>): Promise<string[]> {
   const { rows } = await sql<{ id: string; amount_micros: bigint; lines_micros: bigint; charged_micros: bigint }>`
     select * from (
       select b.id, b.amount_micros,
-        (select cast(coalesce(sum(l.amount_micros), 0) as bigint) from bill_lines l where l.bill_id = b.id) as lines_micros,
+        (select cast(coalesce(sum(l.amount_micros), 0) as bigint) from bill_lines l where l.bill_id = b.id)
+        + (select cast(coalesce(sum(l.amount_micros), 0) as bigint) from token_lines l where l.bill_id = b.id) as lines_micros,
         (select cast(coalesce(-sum(e.amount_micros), 0) as bigint) from ledger_entries e
           where e.transaction_id = b.transaction_id and e.account = 'wallet') as charged_micros
       from bills b) as sums

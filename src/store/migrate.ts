@@ -4,6 +4,11 @@ import { isPostgres } from './dialect.ts';
 import * as initial from './migrations/0001-initial.ts';
 import * as leases from './migrations/0002-leases.ts';
 import * as prepaid from './migrations/0003-prepaid.ts';
+import * as gate from './migrations/0004-gate.ts';
+import * as priceBooks from './migrations/0005-price-books.ts';
+import * as payPerToken from './migrations/0006-pay-per-token.ts';
+import * as people from './migrations/0007-people.ts';
+import * as notify from './migrations/0008-notify.ts';
 import * as elastic from './migrations/0010-elastic.ts';
 import type { Database } from './schema.ts';
 
@@ -16,6 +21,11 @@ const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
   ['0001-initial', initial],
   ['0002-leases', leases],
   ['0003-prepaid', prepaid],
+  ['0004-gate', gate],
+  ['0005-price-books', priceBooks],
+  ['0006-pay-per-token', payPerToken],
+  ['0007-people', people],
+  ['0008-notify', notify],
   ['0010-elastic', elastic],
 ];
 

@@ -2,6 +2,8 @@ import { type Kysely, sql } from 'kysely';
 import type { Receipt } from '../core/commerce/metering.ts';
 import { isPostgres } from './dialect.ts';
 import type { Database, NewRow, Row } from './schema.ts';
+import { countTokens } from './token-usage.ts';
+import { addToQuarters } from './usage-quarters.ts';
 
 /** Inserts receipts, each once by its request id. */
 export async function insertReceipts(db: Kysely<Database>, receipts: readonly Receipt[]): Promise<void> {
@@ -14,19 +16,29 @@ export function lineOf(receipt: Receipt): string {
 }
 
 /**
- * Inserts lines of `lineOf`, all of one version, each once by its request id. The database itself reads the JSON: a
- * statement with a parameter per column costs ten times as much time of this process.
+ * Inserts lines of `lineOf`, all of one version, each once by its request id; in the same transaction the work of those
+ * that are new is added to their quarter hours, and what is paid by the token is counted. The database itself reads the
+ * JSON: a statement with a parameter per column costs ten times as much time of this process.
  */
 export async function insertLines(db: Kysely<Database>, lines: readonly string[]): Promise<void> {
-  const [first] = lines;
-  if (first === undefined) return;
-  const names = Object.keys(JSON.parse(first) as object);
+  if (lines.length === 0) return;
+  const rows = lines.map((line) => JSON.parse(line) as Row<'receipts'>);
+  const names = Object.keys(rows[0]!);
   const columns = sql.join(names.map((name) => sql.ref(name)));
   const json = `[${lines.join(',')}]`;
-  const rows = isPostgres(db)
+  const selected = isPostgres(db)
     ? sql`select ${columns} from json_populate_recordset(null::receipts, ${json}::json)`
     : sql`select ${sql.join(names.map((name) => sql`json_extract(value, ${sql.lit(`$.${name}`)})`))} from json_each(${json}) where true`;
-  await sql`insert into receipts (${columns}) ${rows} on conflict (id) do nothing`.execute(db);
+  await db.transaction().execute(async (trx) => {
+    const { rows: inserted } = await sql<{
+      id: string;
+    }>`insert into receipts (${columns}) ${selected} on conflict (id) do nothing returning id`.execute(trx);
+    const fresh = new Set(inserted.map(({ id }) => id));
+    // Of two with one id in this batch the first was taken.
+    const taken = rows.filter(({ id }) => fresh.delete(id)).map(receiptOf);
+    await addToQuarters(trx, taken);
+    await countTokens(trx, taken);
+  });
 }
 
 function rowOf(receipt: Receipt): NewRow<'receipts'> {

@@ -2,14 +2,20 @@ import type { Generated, Insertable, Selectable } from 'kysely';
 import type { ElasticUnitState } from '../core/commerce/elastic-unit.ts';
 import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
+import type { NoticeKind } from '../core/commerce/notice.ts';
+import type { KeyRole } from '../core/roles.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
+import type { GateTables } from './gate-schema.ts';
+import type { NoticeTables } from './notice-schema.ts';
+import type { PeopleTables } from './people-schema.ts';
+import type { TokenTables } from './token-schema.ts';
 
 /**
  * Tables, as Kysely sees them. Portable between SQLite and PostgreSQL: TEXT, BIGINT and DOUBLE only, no upserts outside
  * `ON CONFLICT`, no booleans. The last word of a name is its unit: `…_ms` (epoch or span), `…_micros` (money, a bigint in
  * TypeScript; every other number is a number), `…_us` (work).
  */
-export interface Database {
+export interface Database extends TokenTables, PeopleTables, GateTables, NoticeTables {
   tenants: {
     id: string;
     name: string;
@@ -26,9 +32,13 @@ export interface Database {
     hash: string;
     /** First signs, to tell keys apart. */
     hint: string;
+    /** `inference`, or `manage` for every other role: what a key was before it had a role. */
     scope: 'inference' | 'manage';
+    role: Generated<KeyRole>;
     created_at_ms: number;
     revoked_at_ms: number | null;
+    /** `{ "team": "search" }`: what its use is charged to. */
+    labels_json: Generated<string>;
   };
   ledger_transactions: {
     id: string;
@@ -58,6 +68,8 @@ export interface Database {
     max_wait_ms: number;
     created_at_ms: number;
     deleted_at_ms: number | null;
+    /** Paid by the token and its tenant stayed overdue: it serves nothing until the wallet is topped up. */
+    suspended_at_ms: number | null;
   };
   served_models: {
     id: string;
@@ -85,6 +97,10 @@ export interface Database {
     months: number | null;
     /** Prepaid: taken from the wallet as it was placed; negative: paid back. Paid back in full when it fails. */
     amount_micros: Generated<bigint>;
+    /** Of the price book; null on orders of before there were versions. */
+    price_version: string | null;
+    /** The sums that it paid or paid back by, written out; null when it moved no money. */
+    arithmetic: string | null;
     /** For people, when it failed. */
     failure: string | null;
     created_at_ms: number;
@@ -145,6 +161,8 @@ export interface Database {
     /** The price book's when it was bought. */
     penalty: number;
     price_version: string;
+    /** For the length of the term, an exact decimal number; '0': none. */
+    discount_percent: Generated<string>;
     /** How it was reckoned, for people. */
     arithmetic: string;
     created_at_ms: number;
@@ -194,6 +212,22 @@ export interface Database {
     hourly_price_micros: bigint;
     price_version: string;
   };
+  /** Versions of the price book (`catalog/price-book.ts` says what a document holds). Only withdrawn, never changed. */
+  price_books: {
+    version: string;
+    currency: string;
+    /** Unique among those that are not withdrawn. The earliest one's also holds before it. */
+    valid_from_ms: number;
+    source: 'catalog' | 'import';
+    document_json: string;
+    created_at_ms: number;
+    /** Before it was valid. */
+    withdrawn_at_ms: number | null;
+    /** When it starts next for postpaid groups that run already; null: it did for all of them. */
+    next_due_ms: number | null;
+    /** Up to this one the groups of that start are done. */
+    done_to_group_id: string | null;
+  };
   bills: {
     id: string;
     tenant_id: string;
@@ -217,6 +251,8 @@ export interface Database {
     amount_micros: bigint;
     /** The sum written out, for people. */
     arithmetic: string;
+    /** Of the price book, in order of time, a space between them; null on lines of before there were versions. */
+    price_versions: string | null;
   };
   receipts: {
     id: string;
@@ -285,11 +321,13 @@ export interface Database {
   notices: {
     id: string;
     tenant_id: string;
-    kind: (typeof NOTICE_KINDS)[number];
+    kind: NoticeKind;
     subject: string;
     due_at_ms: number;
     detail_json: string;
     created_at_ms: number;
+    /** When the tenant marked it as read; null: it is new to them. */
+    read_at_ms: Generated<number | null>;
   };
   /** What scaling may do with a postpaid group; its base units (`instance_groups.units`) are the rule's minimum. */
   elastic_rules: {
@@ -347,15 +385,3 @@ export interface Database {
 
 export type Row<T extends keyof Database> = Selectable<Database[T]>;
 export type NewRow<T extends keyof Database> = Insertable<Database[T]>;
-
-export const NOTICE_KINDS = [
-  'expiring',
-  'expired',
-  'reclaimed',
-  'renewed',
-  'renew_failed',
-  'overdue',
-  'overdue_cleared',
-  'overdue_reclaimed',
-  'scaling_stuck',
-] as const;

@@ -36,10 +36,11 @@ function turnUs(queued: number): number {
   const queue = { count: queued + 1, workUs: 1e15, bytes: 1e15, ageMs: 600_000 };
   const model = new ServedModel({ ...snapshot, batchPerUnit: 1 }, deps, { ...DEFAULT_LIMITS, queue });
   const estimate = { work: { prefillUs: 1, decodeUs: 1 }, kvTokens: 10, sequences: 1 };
-  let running = model.reserve('key-0', estimate);
+  const keyOf = (n: number) => ({ keyId: `key-${n}`, tenantId: 't-bench' });
+  let running = model.reserve(keyOf(0), estimate);
   const join = (n: number) => {
     const waiter: Waiter = {
-      keyId: `key-${n % 100}`,
+      key: keyOf(n % 100),
       estimate,
       workUs: 2,
       bytes: 100,
@@ -47,7 +48,7 @@ function turnUs(queued: number): number {
       deadlineMs: performance.now() + 300_000 + ((n * 7_919) % 100_000),
       admit: (reservation) => {
         running = reservation;
-        runningKey = waiter.keyId;
+        runningKey = waiter.key.keyId;
       },
       expire: () => {},
     };

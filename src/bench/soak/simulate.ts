@@ -220,7 +220,6 @@ class World {
       group.wanted = null;
       if (!succeeded) return;
       const units = wanted;
-      if (group.units > 0) group.priceMicros = this.#priceMicros;
       const { priceMicros } = group;
       this.events.push(
         group.units === 0

@@ -26,7 +26,7 @@ const TWO_HOURS_MS = 2 * 3_600_000;
 export async function runDemo(options: DemoOptions): Promise<boolean> {
   const dataDir = mkdtempSync(join(tmpdir(), 'cubit-demo-'));
   const clock = { aheadMs: 0 };
-  const config = loadConfig({ dataDir, port: 0, demo: true });
+  const config = loadConfig({ dataDir, port: 0, demo: true, access: 'open', quotaUnits: null });
   const log = createLog({ level: 'warn', file: join(dataDir, 'cubit.log') });
   let cubit: Cubit | undefined;
   let stopping: Promise<void> | undefined;
@@ -101,16 +101,30 @@ interface Bought {
   readonly groupId: string;
 }
 
+/** The version that the order accepts, as a box ticked in a form would; null: there is none. */
+async function agreementToAccept(operator: Client): Promise<string | null> {
+  try {
+    const { version } = (await operator.call('GET', '/agreement')) as { version: string };
+    console.log(`   agreement ${version} accepted with the order`);
+    return version;
+  } catch (error) {
+    if (error instanceof CubitError && error.code === 'not_found') return null;
+    throw error;
+  }
+}
+
 async function buy(operator: Client): Promise<Bought> {
   const post = async <T>(path: string, body: unknown) => (await operator.call('POST', path, body)) as T;
   const { tenantId } = await post<{ tenantId: string }>('/tenants', { name: 'acme' });
   await post('/wallet/top-ups', { tenantId, amount: '100.00' });
   const { key } = await post<{ key: string }>('/keys', { tenantId, name: 'demo', scope: 'inference' });
+  const agreementVersion = await agreementToAccept(operator);
   const startedAt = performance.now();
   const { endpointId } = await post<{ endpointId: string }>('/endpoints', {
     tenantId,
     name: 'demo',
     maxWaitMs: 30_000,
+    ...(agreementVersion === null ? {} : { agreementVersion }),
     models: [{ modelId: DEFAULT_MODEL_ID, templateId: DEFAULT_TEMPLATE_ID, units: 1 }],
   });
   for (;;) {

@@ -26,7 +26,7 @@ export async function billedToOf(
   return new Map(rows.map((row) => [row.id, row.billed_to_ms]));
 }
 
-/** The first instant from `fromMs` on at which a group of the tenant may cost something, or null. */
+/** The first instant from `fromMs` on at which the tenant may owe something, by a group or by the token; or null. */
 export async function nextBillableMs(db: Kysely<Database>, tenantId: string, fromMs: number): Promise<number | null> {
   const started = db
     .selectFrom('instance_groups')
@@ -39,7 +39,12 @@ export async function nextBillableMs(db: Kysely<Database>, tenantId: string, fro
     .selectFrom(lasting.unionAll(started.where(endedUnbilled(sql`${fromMs}`))).as('billable'))
     .select((eb) => eb.fn.min<number | null>('billed_from_ms').as('start_ms'))
     .executeTakeFirst();
-  const startMs = first?.start_ms ?? null;
+  const used = await db
+    .selectFrom('token_usage')
+    .select((eb) => eb.fn.min<number | null>('quarter_ms').as('quarter_ms'))
+    .where('tenant_id', '=', tenantId)
+    .executeTakeFirst();
+  const startMs = earliest([first?.start_ms, used?.quarter_ms]);
   return startMs === null ? null : Math.max(startMs, fromMs);
 }
 
@@ -57,6 +62,7 @@ export async function openGroups(
         fromMs: part.from_ms,
         units: part.units,
         hourlyPriceMicros: part.hourly_price_micros,
+        priceVersion: part.price_version,
       }));
       const billed = { fromMs: billed_from_ms!, endMs: ended_at_ms, segments };
       const before = { unitSeconds: line.line_unit_seconds ?? 0, amountMicros: line.line_micros ?? 0n };
@@ -85,7 +91,7 @@ function openRows(db: Kysely<Database>, tenantIds: readonly string[]) {
     .selectFrom(lasting.unionAll(ended).as('open'))
     .innerJoin('group_segments', 'group_segments.group_id', 'open.id')
     .select(['tenant_id', 'endpoint_id', 'billed_from_ms', 'ended_at_ms'])
-    .select(['group_id', 'from_ms', 'units', 'hourly_price_micros'])
+    .select(['group_id', 'from_ms', 'units', 'hourly_price_micros', 'price_version'])
     .select((eb) => {
       const last = eb
         .selectFrom('bill_lines')
@@ -100,6 +106,11 @@ function openRows(db: Kysely<Database>, tenantIds: readonly string[]) {
     .orderBy('billed_from_ms')
     .orderBy('group_id')
     .orderBy('from_ms');
+}
+
+export function earliest(instantsMs: readonly (number | null | undefined)[]): number | null {
+  const known = instantsMs.filter((ms) => ms !== null && ms !== undefined);
+  return known.length === 0 ? null : Math.min(...known);
 }
 
 /** For selections from `tenants`: the end of the last billed hour, 0 before the first. */

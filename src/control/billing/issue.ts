@@ -5,16 +5,19 @@ import type { IdKind } from '../../core/ids.ts';
 import { auditAll } from '../../store/audit.ts';
 import { postAll } from '../../store/ledger.ts';
 import type { NewRow } from '../../store/schema.ts';
+import { takeUsage } from '../../store/token-usage.ts';
 import { noteCharges } from '../overdue/overdue.ts';
 import type { Trx } from '../verb.ts';
+import { noteBills } from './digest.ts';
 import { billedToOf, type OpenGroup, openGroups } from './groups.ts';
 import type { Standing } from './standing.ts';
+import { type TokenCharge, tokenCharges, tokenRow } from './tokens.ts';
 
 const ROWS_PER_INSERT = 500;
 
 /** A tenant's clock hour whose bill is due. */
 export interface DueBill {
-  readonly tenant: Pick<Standing, 'id' | 'zone' | 'currency' | 'nextBillableMs'>;
+  readonly tenant: Standing;
   readonly hour: ClockHour;
   readonly issueMs: number;
 }
@@ -23,6 +26,7 @@ interface Issued extends DueBill {
   readonly billId: string;
   readonly amountMicros: bigint;
   readonly lines: readonly (BillLine & { readonly groupId: string })[];
+  readonly charges: readonly TokenCharge[];
 }
 
 interface By {
@@ -35,8 +39,14 @@ export async function issueBills(trx: Trx, by: By, due: readonly DueBill[]): Pro
   const tenantIds = due.map(({ tenant }) => tenant.id);
   const billedTo = await billedToOf(trx, tenantIds);
   const open = await openGroups(trx, tenantIds);
+  const spans = due
+    .filter(({ tenant }) => tenant.usedTokens)
+    .map(({ tenant, hour }) => ({ tenant, toMs: hour.toMs, lateBeforeMs: hour.fromMs }));
+  const charges = await tokenCharges(trx, spans);
   const bills = due.flatMap((one) => {
-    const bill = billOf(by, one, billedTo.get(one.tenant.id) ?? 0, open.get(one.tenant.id) ?? []);
+    const { id } = one.tenant;
+    const owed = { groups: open.get(id) ?? [], charges: charges.get(id) ?? [] };
+    const bill = billOf(by, one, billedTo.get(id) ?? 0, owed);
     return bill === null ? [] : [bill];
   });
   if (bills.length === 0) return 0;
@@ -46,6 +56,15 @@ export async function issueBills(trx: Trx, by: By, due: readonly DueBill[]): Pro
     .values(bills.map((bill, i) => ({ ...billRow(bill), transaction_id: posted[i]!.transactionId })))
     .execute();
   await insertLines(trx, bills.flatMap(lineRows));
+  for (const { billId, tenant, hour, charges } of bills) {
+    if (charges.length === 0) continue;
+    await trx
+      .insertInto('token_lines')
+      .values(charges.map((charge) => tokenRow(billId, charge)))
+      .execute();
+    await takeUsage(trx, tenant.id, hour.toMs);
+  }
+  await noteBills(trx, by, bills);
   await noteCharges(
     trx,
     by,
@@ -56,15 +75,20 @@ export async function issueBills(trx: Trx, by: By, due: readonly DueBill[]): Pro
   return bills.length;
 }
 
-function billOf(by: By, due: DueBill, billedToMs: number, groups: readonly OpenGroup[]): Issued | null {
+function billOf(
+  by: By,
+  due: DueBill,
+  billedToMs: number,
+  { groups, charges }: { readonly groups: readonly OpenGroup[]; readonly charges: readonly TokenCharge[] },
+): Issued | null {
   if (billedToMs >= due.hour.toMs) return null;
   const lines = groups.flatMap(({ groupId, billed, before }) => {
     const line = billLine(billed, { ...before, billedToMs }, due.hour.toMs, due.tenant.currency);
     return line === null ? [] : [{ groupId, ...line }];
   });
-  if (lines.length === 0) return null;
-  const amountMicros = lines.reduce((sum, line) => sum + line.amountMicros, 0n);
-  return { ...due, billId: by.newId('bill'), amountMicros, lines };
+  if (lines.length === 0 && charges.length === 0) return null;
+  const amountMicros = [...lines, ...charges].reduce((sum, line) => sum + line.amountMicros, 0n);
+  return { ...due, billId: by.newId('bill'), amountMicros, lines, charges };
 }
 
 function postingOf({ tenant, hour, issueMs, amountMicros }: Issued): Posting {
@@ -72,7 +96,7 @@ function postingOf({ tenant, hour, issueMs, amountMicros }: Issued): Posting {
     tenantId: tenant.id,
     kind: 'bill',
     idempotencyKey: `bill:${tenant.id}:${hour.fromMs}`,
-    memo: `Model units, ${new Date(hour.fromMs).toISOString()} to ${new Date(hour.toMs).toISOString()}`,
+    memo: `Model units and tokens, ${new Date(hour.fromMs).toISOString()} to ${new Date(hour.toMs).toISOString()}`,
     bookedAtMs: issueMs,
     entries: move(amountMicros, 'wallet', 'revenue'),
   };
@@ -99,6 +123,7 @@ function lineRows({ billId, lines }: Issued): NewRow<'bill_lines'>[] {
     amount_total_micros: line.total.amountMicros,
     amount_micros: line.amountMicros,
     arithmetic: line.arithmetic,
+    price_versions: line.priceVersions.join(' '),
   }));
 }
 

@@ -8,7 +8,7 @@ import { Bill, billView } from './schemas.ts';
 export const billList = defineVerb({
   name: 'bill.list',
   summary: 'Bills, newest hour first. One per clock hour in which something was used.',
-  access: 'read',
+  access: 'view_money',
   route: { method: 'GET', path: '/bills' },
   input: z.strictObject({ tenantId: TenantFilter, ...PageInput }),
   output: pageOf(Bill),

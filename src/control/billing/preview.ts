@@ -2,19 +2,20 @@ import { z } from 'zod';
 import { requireTenant } from '../internal.ts';
 import { EpochMs, Id, Money, money, TenantId } from '../schemas.ts';
 import { defineVerb, tenantOf } from '../verb.ts';
-import { Line, unbilled } from './schemas.ts';
+import { Line, TokenLine, unbilled } from './schemas.ts';
 
 export const billPreview = defineVerb({
   name: 'bill.preview',
   summary: 'What was used since the last bill, up to now, with its arithmetic.',
-  access: 'read',
+  access: 'view_money',
   route: { method: 'GET', path: '/bill-preview' },
   input: z.strictObject({ tenantId: TenantId }),
   output: z.object({
     tenantId: Id,
     billedToMs: EpochMs.nullable().describe('End of the last billed hour; null before the first'),
     atMs: EpochMs,
-    lines: z.array(Line.extend({ endpointId: Id })),
+    lines: z.array(Line.extend({ endpointId: Id })).describe('Of groups'),
+    tokenLines: z.array(TokenLine).describe('Of endpoints that are paid by the token'),
     total: Money,
   }),
   async run({ ctx, input }) {
@@ -24,12 +25,13 @@ export const billPreview = defineVerb({
       const tenant = await requireTenant(trx, tenantId);
       const { currency } = tenant;
       const atMs = ctx.now();
-      const { billedToMs, lines, totalMicros } = await unbilled(trx, tenant, atMs);
+      const { billedToMs, lines, charges, totalMicros } = await unbilled(trx, tenant, atMs);
       return {
         tenantId,
         billedToMs: billedToMs === 0 ? null : billedToMs,
         atMs,
         lines: lines.map(({ amountMicros, ...line }) => ({ ...line, amount: money(amountMicros, currency) })),
+        tokenLines: charges.map((charge) => ({ ...charge, amount: money(charge.amountMicros, currency) })),
         total: money(totalMicros, currency),
       };
     });

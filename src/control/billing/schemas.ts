@@ -4,6 +4,7 @@ import type { Row } from '../../store/schema.ts';
 import type { Db } from '../internal.ts';
 import { Count, EpochMs, Id, Money, money } from '../schemas.ts';
 import { billedToMs, openGroups } from './groups.ts';
+import { type TokenCharge, tokenCharges } from './tokens.ts';
 
 export const Bill = z.object({
   billId: Id,
@@ -31,6 +32,19 @@ export const Line = z.object({
   groupId: Id,
   unitSeconds: Count.describe('Units × seconds'),
   amount: Money,
+  priceVersions: z.array(z.string()).describe('Of the price book, in order of time'),
+  arithmetic: z.string().describe('The sum written out'),
+});
+
+export const TokenLine = z.object({
+  endpointId: Id,
+  modelId: z.string(),
+  requests: Count,
+  lateRequests: Count.describe('Of these: of hours before, whose receipts came after those hours’ bill'),
+  inputTokens: Count.describe('Prompt tokens that were not cached'),
+  cachedTokens: Count,
+  outputTokens: Count,
+  amount: Money,
   arithmetic: z.string().describe('The sum written out'),
 });
 
@@ -39,12 +53,14 @@ export interface Unbilled {
   readonly billedToMs: number;
   readonly totalMicros: bigint;
   readonly lines: readonly (Omit<z.output<typeof Line>, 'amount'> & { endpointId: string; amountMicros: bigint })[];
+  /** Of endpoints that are paid by the token. */
+  readonly charges: readonly TokenCharge[];
 }
 
-/** What a tenant's groups cost from the last bill to `atMs`, computed as the next bill will compute it. */
+/** What a tenant's groups and tokens cost from the last bill to `atMs`, computed as the next bill will compute it. */
 export async function unbilled(
   db: Db,
-  tenant: Pick<Row<'tenants'>, 'id' | 'currency'>,
+  tenant: Pick<Row<'tenants'>, 'id' | 'zone' | 'currency'>,
   atMs: number,
 ): Promise<Unbilled> {
   const fromMs = await billedToMs(db, tenant.id);
@@ -52,9 +68,11 @@ export async function unbilled(
   const lines = groups.flatMap(({ groupId, endpointId, billed, before }) => {
     const line = billLine(billed, { ...before, billedToMs: fromMs }, atMs, tenant.currency);
     if (line === null) return [];
-    const { unitSeconds, amountMicros, arithmetic } = line;
-    return [{ groupId, endpointId, unitSeconds, amountMicros, arithmetic }];
+    const { unitSeconds, amountMicros, priceVersions, arithmetic } = line;
+    return [{ groupId, endpointId, unitSeconds, amountMicros, priceVersions: [...priceVersions], arithmetic }];
   });
-  const totalMicros = lines.reduce((sum, line) => sum + line.amountMicros, 0n);
-  return { billedToMs: fromMs, totalMicros, lines };
+  const span = { tenant, toMs: atMs + 1, lateBeforeMs: fromMs };
+  const charges = (await tokenCharges(db, [span])).get(tenant.id) ?? [];
+  const totalMicros = [...lines, ...charges].reduce((sum, line) => sum + line.amountMicros, 0n);
+  return { billedToMs: fromMs, totalMicros, lines, charges };
 }

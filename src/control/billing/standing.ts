@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../../store/schema.ts';
-import { billedTo, endedUnbilled } from './groups.ts';
+import { billedTo, earliest, endedUnbilled } from './groups.ts';
 
 const TENANTS_PER_PAGE = 200;
 
@@ -11,6 +11,8 @@ export interface Standing {
   readonly currency: string;
   /** The first instant beyond its last billed hour at which a group may cost something, or null. */
   readonly nextBillableMs: number | null;
+  /** Something was used by the token that is on no bill yet. */
+  readonly usedTokens: boolean;
 }
 
 /** Every tenant in order of id, a page at a time, by a few index look-ups each. */
@@ -51,13 +53,18 @@ export async function standingsOf(db: Kysely<Database>, tenantIds: readonly stri
       return [
         started.where('ended_at_ms', 'is', null).as('lasting_ms'),
         started.where(endedUnbilled(sql.ref('tenant.billed_to_ms'))).as('ended_ms'),
+        eb
+          .selectFrom('token_usage')
+          .select((usage) => usage.fn.min<number | null>('quarter_ms').as('quarter_ms'))
+          .whereRef('token_usage.tenant_id', '=', 'tenant.id')
+          .as('usage_ms'),
       ];
     })
     .orderBy('id')
     .execute();
-  return rows.map(({ id, zone, currency, billed_to_ms, lasting_ms, ended_ms }) => {
-    const startMs = Math.min(lasting_ms ?? Number.POSITIVE_INFINITY, ended_ms ?? Number.POSITIVE_INFINITY);
-    const nextBillableMs = startMs === Number.POSITIVE_INFINITY ? null : Math.max(billed_to_ms, startMs);
-    return { id, zone, currency, nextBillableMs };
+  return rows.map(({ id, zone, currency, billed_to_ms, ...starts }) => {
+    const startMs = earliest([starts.lasting_ms, starts.ended_ms, starts.usage_ms]);
+    const nextBillableMs = startMs === null ? null : Math.max(billed_to_ms, startMs);
+    return { id, zone, currency, nextBillableMs, usedTokens: starts.usage_ms !== null };
   });
 }

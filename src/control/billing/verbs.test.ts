@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import type { Receipt } from '../../core/commerce/metering.ts';
+import type { KeyRole } from '../../core/roles.ts';
 import { testStore } from '../../store/fixture.ts';
 import { checkLedger } from '../../store/ledger.ts';
 import { insertReceipts } from '../../store/receipts.ts';
@@ -21,11 +22,11 @@ import { billShow } from './show.ts';
 
 const at = (time: string) => Date.parse(`2025-04-13T${time}+08:00`);
 const operator: Actor = { kind: 'operator' };
-const key = (tenantId: string, scope: 'inference' | 'manage' = 'manage'): Actor => ({
-  kind: 'tenant',
+const key = (tenantId: string, role: KeyRole = 'admin'): Actor => ({
+  kind: 'key',
   tenantId,
   keyId: `key-${tenantId}`,
-  scope,
+  role,
 });
 
 let store: Store;
@@ -71,9 +72,11 @@ describe('bills', () => {
           endpointId: 'ep-t-1',
           unitSeconds: 8431,
           amount: { amount: '8.431000', currency: 'CNY' },
+          priceVersions: ['v1'],
           arithmetic: '8,431 s × 1 unit × 3.600000 CNY/h ÷ 3600 = 8.431000 CNY',
         },
       ],
+      tokenLines: [],
       total: { amount: '8.431000', currency: 'CNY' },
     });
     nowMs = at('18:10:00'); // 16:00–17:00 is due

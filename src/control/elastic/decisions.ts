@@ -8,7 +8,7 @@ import { Decision } from './schemas.ts';
 export const scalingDecisions = defineVerb({
   name: 'scaling.decisions',
   summary: 'Every change that scaling made to groups, and why. Newest first.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/scaling/decisions' },
   input: z.strictObject({ tenantId: TenantFilter, groupId: Id.optional(), ...PageInput }),
   output: pageOf(Decision),

@@ -8,7 +8,7 @@ import { AddedUnit } from './schemas.ts';
 export const scalingUnits = defineVerb({
   name: 'scaling.units',
   summary: 'Units that scaling added to a group: launched, billed, drained, released. Newest first.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/groups/{groupId}/units' },
   input: z.strictObject({ groupId: Id, ...PageInput }),
   output: pageOf(AddedUnit),

@@ -9,7 +9,7 @@ import { moveUnit, openUnits } from './units.ts';
 export const ruleRemove = defineVerb({
   name: 'rule.remove',
   summary: 'Take the elastic rule off a group: units that scaling added are drained, base units stay.',
-  access: 'manage',
+  access: 'buy',
   route: { method: 'DELETE', path: '/groups/{groupId}/rule' },
   input: z.strictObject({ groupId: Id }),
   output: z.object({ groupId: Id, unitsGivenBack: z.int() }),

@@ -6,6 +6,7 @@ import type { Row } from '../../store/schema.ts';
 import { invalidInput } from '../input.ts';
 import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
 import { resizeGroup } from '../order/resize.ts';
+import { checkQuota } from '../quota/quota.ts';
 import { Id } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
 import { ruleOf } from './rule.ts';
@@ -17,7 +18,7 @@ export const ruleSet = defineVerb({
   name: 'rule.set',
   summary:
     'Give a postpaid group an elastic rule, or change it: within bounds, schedule and targets units follow the load.',
-  access: 'manage',
+  access: 'buy',
   route: { method: 'POST', path: '/groups/{groupId}/rule' },
   input: z.strictObject({ groupId: Id, ...RuleInput }),
   output: RuleView,
@@ -26,10 +27,15 @@ export const ruleSet = defineVerb({
     const answer = await ctx.transaction(async (trx) => {
       const group = await requireGroup(trx, scopeOf(ctx), groupId);
       const tenant = await requireTenant(trx, group.tenant_id);
-      const rule = mergedRule(await ruleOf(trx, groupId), { zone: tenant.zone, units: group.units }, wanted);
+      const before = await ruleOf(trx, groupId);
+      const rule = mergedRule(before, { zone: tenant.zone, units: group.units }, wanted);
       const faults = faultsOfRule(rule);
       if (faults.length > 0) throw invalidInput(faults);
       await checkGroup(trx, group);
+      const unitsAdded = rule.maxUnits - Math.max(group.units, before?.maxUnits ?? 0);
+      if (unitsAdded > 0) {
+        await checkQuota(trx, ctx, { tenantId: tenant.id, templateId: group.template_id, unitsAdded });
+      }
       await storeRule(trx, ctx, group, rule);
       if (rule.minUnits !== group.units) await changeBase(trx, ctx, { group, tenant, units: rule.minUnits });
       const detail = { ...rule };

@@ -10,7 +10,7 @@ import { openUnits } from './units.ts';
 export const ruleShow = defineVerb({
   name: 'rule.show',
   summary: 'The elastic rule of a group, and the units that it has now.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/groups/{groupId}/rule' },
   input: z.strictObject({ groupId: Id }),
   output: RuleView,

@@ -6,7 +6,8 @@ import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
 import type { Db } from '../internal.ts';
-import { insertSegment, latestSegment } from '../order/place.ts';
+import { insertSegment } from '../order/place.ts';
+import { latestSegment } from '../price-book/book.ts';
 import { paidUnitsOf, replicaIdOf, specsOf } from '../units.ts';
 import type { Trx } from '../verb.ts';
 

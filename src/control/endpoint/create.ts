@@ -1,12 +1,13 @@
 import { z } from 'zod';
-import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
+import { invalidField } from '../input.ts';
 import { requireTenant } from '../internal.ts';
 import { checkAutoRenew } from '../order/new.ts';
 import { checkSellable, placeNewOrder } from '../order/place.ts';
 import { askedAtMsOf, checkQuote, type Quote, quoteNew } from '../order/quote.ts';
 import {
+  AgreementVersion,
   AutoRenewMonths,
   BillingType,
   Id,
@@ -20,7 +21,9 @@ import {
 } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx, tenantOf } from '../verb.ts';
 import { type ChosenModel, chooseModels } from './choose.ts';
-import { Endpoint, endpointViews } from './schemas.ts';
+import { insertEndpoint, insertServedModel } from './insert.ts';
+import { createPaidByToken } from './pay-per-token.ts';
+import { AccessMode, Endpoint, endpointViews } from './schemas.ts';
 
 const EndpointName = z
   .string()
@@ -34,32 +37,41 @@ const WantedModel = z.strictObject({
   templateId: Id.optional().describe('A template of the model; the first that machines here run when left out'),
   coefficient: z.number().min(1).optional().describe('Elasticity coefficient of a tier; the smallest when left out'),
   trafficPercent: TrafficPercent.optional().describe('Shares sum to 100; needed when there are several models'),
-  units: Units,
+  units: Units.optional().describe('Model units; none where it is paid by the token'),
   billingType: BillingType.default('postpaid'),
   months: Months.optional().describe('Prepaid: for how many months'),
   autoRenewMonths: AutoRenewMonths.optional(),
 });
 
-export const WantedModels = z.array(WantedModel).min(1).max(16).describe('Each with its first units');
+export const WantedModels = z
+  .array(WantedModel)
+  .min(1)
+  .max(16)
+  .describe('Each with its first units=…, or without where it is paid by the token');
 type Wanted = z.output<typeof WantedModels>;
 
 export const endpointCreate = defineVerb({
   name: 'endpoint.create',
-  summary: 'Make an endpoint with its models and the first order of units for each: all or nothing.',
-  access: 'manage',
+  summary:
+    'Make an endpoint with its models and the first order of units for each, or paid by the token: all or nothing.',
+  access: 'buy',
   route: { method: 'POST', path: '/endpoints' },
   input: z.strictObject({
     tenantId: TenantId,
     name: EndpointName.describe('What requests say as `model`'),
+    accessMode: AccessMode.optional().describe('pay_per_token: a shared pool, no units; else as the model is sold'),
     models: WantedModels,
     maxWaitMs: MaxWaitMs.default(10_000),
     overflowPolicy: OverflowPolicy.default('queue'),
+    agreementVersion: AgreementVersion.optional(),
     quoteId: QuoteId.optional(),
   }),
   output: Endpoint,
   async run({ ctx, input }) {
     const tenantId = tenantOf(ctx, input);
+    if (input.accessMode === 'pay_per_token') return createPaidByToken(ctx, { ...input, tenantId });
     const chosen = chooseModels(ctx.catalog, ctx.fleet, input.models);
+    checkAccessMode(input.accessMode, chosen);
     const askedAtMs = askedAtMsOf(input.quoteId, ctx.now());
     const answer = await ctx.transaction(async (trx) => {
       const tenant = await requireTenant(trx, tenantId);
@@ -72,15 +84,18 @@ export const endpointCreate = defineVerb({
         max_wait_ms: input.maxWaitMs,
         created_at_ms: ctx.now(),
         deleted_at_ms: null,
+        suspended_at_ms: null,
       };
       await insertEndpoint(trx, endpoint);
       const quotes = await quoteModels(trx, ctx, { tenant, chosen, wanted: input.models }, askedAtMs);
       checkQuote(input.quoteId, quotes, askedAtMs);
       const orderIds: string[] = [];
       for (const [index, entry] of chosen.entries()) {
-        const served = await insertServedModel(trx, ctx, endpoint, entry);
+        const written = { ...entry, modelId: entry.model.id, templateId: entry.template.id };
+        const served = await insertServedModel(trx, ctx, endpoint, written);
         const { autoRenewMonths } = input.models[index]!;
-        const { order } = await placeNewOrder(trx, ctx, { tenant, served, autoRenewMonths }, quotes[index]!);
+        const wanted = { tenant, served, autoRenewMonths, agreementVersion: input.agreementVersion };
+        const { order } = await placeNewOrder(trx, ctx, wanted, quotes[index]!);
         orderIds.push(order.id);
       }
       await audit(trx, ctx, {
@@ -106,39 +121,19 @@ export async function quoteModels(
 ): Promise<Quote[]> {
   const quotes: Quote[] = [];
   for (const [index, { template }] of order.chosen.entries()) {
-    const wanted = order.wanted[index]!;
+    const { units, ...wanted } = order.wanted[index]!;
+    if (units === undefined) throw invalidField(`models.${index}.units`, 'say how many model units');
     checkSellable(template);
     checkAutoRenew(wanted, `models.${index}.autoRenewMonths`);
-    quotes.push(await quoteNew(trx, ctx, { ...wanted, tenant: order.tenant, templateId: template.id }, askedAtMs));
+    quotes.push(
+      await quoteNew(trx, ctx, { ...wanted, units, tenant: order.tenant, templateId: template.id }, askedAtMs),
+    );
   }
   return quotes;
 }
 
-/** The unique index on live names decides a race of two. */
-async function insertEndpoint(trx: Trx, endpoint: Row<'endpoints'>): Promise<void> {
-  const inserted = await trx
-    .insertInto('endpoints')
-    .values(endpoint)
-    .onConflict((conflict) => conflict.columns(['tenant_id', 'name']).where('deleted_at_ms', 'is', null).doNothing())
-    .returning('id')
-    .executeTakeFirst();
-  if (inserted !== undefined) return;
-  throw new CubitError('conflict', `This tenant has an endpoint ${endpoint.name} already. Choose another name.`, {
-    details: { field: 'name' },
-  });
-}
-
-async function insertServedModel(trx: Trx, ctx: Ctx, endpoint: Row<'endpoints'>, chosen: ChosenModel) {
-  const row: Row<'served_models'> = {
-    id: ctx.newId('servedModel'),
-    endpoint_id: endpoint.id,
-    tenant_id: endpoint.tenant_id,
-    model_id: chosen.model.id,
-    template_id: chosen.template.id,
-    coefficient: chosen.coefficient,
-    traffic_percent: chosen.trafficPercent,
-    created_at_ms: endpoint.created_at_ms,
-  };
-  await trx.insertInto('served_models').values(row).execute();
-  return row;
+function checkAccessMode(asked: Row<'endpoints'>['access_mode'] | undefined, chosen: readonly ChosenModel[]): void {
+  const { provisionedAs, id } = chosen[0]!.model;
+  if (asked === undefined || asked === provisionedAs) return;
+  throw invalidField('accessMode', `${id} is sold as ${provisionedAs}, or paid by the token (pay_per_token)`);
 }

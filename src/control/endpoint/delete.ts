@@ -8,7 +8,7 @@ import { defineVerb } from '../verb.ts';
 export const endpointDelete = defineVerb({
   name: 'endpoint.delete',
   summary: 'Delete an endpoint that has no live group. Its name is free again.',
-  access: 'manage',
+  access: 'manage_endpoints',
   route: { method: 'DELETE', path: '/endpoints/{endpointId}' },
   input: z.strictObject({ endpointId: Id.describe('Id or name'), tenantId: TenantFilter }),
   output: z.object({ endpointId: Id, deletedAtMs: EpochMs }),

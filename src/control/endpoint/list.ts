@@ -8,7 +8,7 @@ import { Endpoint, endpointViews } from './schemas.ts';
 export const endpointList = defineVerb({
   name: 'endpoint.list',
   summary: 'Endpoints, newest first.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/endpoints' },
   input: z.strictObject({ tenantId: TenantFilter, ...PageInput }),
   output: pageOf(Endpoint),

@@ -9,7 +9,7 @@ import { quoteModels, WantedModels } from './create.ts';
 export const endpointPreview = defineVerb({
   name: 'endpoint.preview',
   summary: 'What an endpoint with its first units would cost. Nothing is done.',
-  access: 'read',
+  access: 'view',
   route: { method: 'POST', path: '/endpoint-previews' },
   input: z.strictObject({ tenantId: TenantId, models: WantedModels }),
   output: Preview,

@@ -7,7 +7,7 @@ import { Endpoint, endpointViews } from './schemas.ts';
 export const endpointShow = defineVerb({
   name: 'endpoint.show',
   summary: 'One endpoint with its models and live groups.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/endpoints/{endpointId}' },
   input: z.strictObject({ endpointId: Id.describe('Id or name'), tenantId: TenantFilter }),
   output: Endpoint,

@@ -12,7 +12,7 @@ const Share = z.strictObject({ servedModelId: Id, trafficPercent: TrafficPercent
 export const endpointUpdate = defineVerb({
   name: 'endpoint.update',
   summary: 'Change how an endpoint waits, overflows and shares traffic among its models.',
-  access: 'manage',
+  access: 'manage_endpoints',
   route: { method: 'PATCH', path: '/endpoints/{endpointId}' },
   input: z.strictObject({
     endpointId: Id.describe('Id or name'),

@@ -11,7 +11,7 @@ import { Group, groupViews } from './schemas.ts';
 export const groupAutoRenew = defineVerb({
   name: 'group.auto-renew',
   summary: 'Switch auto-renewal of a prepaid group on or off. Not off on the last day before its expiry.',
-  access: 'manage',
+  access: 'pay',
   route: { method: 'POST', path: '/groups/{groupId}/auto-renew' },
   input: z.strictObject({ groupId: Id, enabled: z.boolean(), months: AutoRenewMonths.default(1) }),
   output: Group,

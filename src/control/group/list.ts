@@ -8,7 +8,7 @@ import { Group, GroupState, groupViews } from './schemas.ts';
 export const groupList = defineVerb({
   name: 'group.list',
   summary: 'Instance groups, newest first.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/groups' },
   input: z.strictObject({
     tenantId: TenantFilter,

@@ -7,7 +7,7 @@ import { Group, groupViews } from './schemas.ts';
 export const groupShow = defineVerb({
   name: 'group.show',
   summary: 'One instance group: its units, term, price and charge so far.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/groups/{groupId}' },
   input: z.strictObject({ groupId: Id }),
   output: Group,

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { auditList } from '../audit/list.ts';
 import { OPERATOR, refusal, testControl } from '../fixture.ts';
 import { sha256Hex } from '../operator-token.ts';
+import type { Actor } from '../verb.ts';
 import { keyCreate } from './create.ts';
 import { keyList } from './list.ts';
 import { keyRevoke } from './revoke.ts';
@@ -20,6 +21,50 @@ test('a key is shown once and stored as its hash', async () => {
   expect(JSON.stringify(row)).not.toContain(made.key);
   const { items } = await control.call(keyList, manager, { limit: 200 });
   expect(items.find((key) => key.keyId === made.keyId)).not.toHaveProperty('key');
+});
+
+test.each([
+  [{}, 'inference', 'inference'],
+  [{ scope: 'inference' }, 'inference', 'inference'],
+  [{ scope: 'manage' }, 'admin', 'manage'],
+  [{ role: 'developer' }, 'developer', 'manage'],
+  [{ role: 'viewer', scope: 'manage' }, 'viewer', 'manage'],
+] as const)('asked for %j it has the role %s and the scope %s', async (asked, role, scope) => {
+  const control = await testControl();
+  const { manager, tenantId } = await control.tenant();
+  const made = await control.call(keyCreate, manager, { name: 'app', ...asked });
+  expect(made).toMatchObject({ role, scope });
+  const { body } = await control.http('GET', '/api/v1/me', { token: made.key! });
+  expect(body).toMatchObject({ actor: `key:${made.keyId}`, role, tenant: { tenantId }, member: null });
+});
+
+test.each([
+  [{ role: 'inference', scope: 'manage' }, 'scope'],
+  [{ role: 'viewer', scope: 'inference' }, 'scope'],
+  [{ role: 'owner' }, 'role'],
+  [{ role: 'operator' }, 'role'],
+  [{ scope: 'all' }, 'scope'],
+])('asked for %j it is refused', async (asked, field) => {
+  const control = await testControl();
+  const { manager } = await control.tenant();
+  const { code, details } = await refusal(control.call(keyCreate, manager, { name: 'app', ...asked } as never));
+  expect(code).toBe('invalid_request');
+  expect(details['faults']).toMatchObject([{ field }]);
+});
+
+test('nobody makes or revokes a key above their own role', async () => {
+  const control = await testControl();
+  const { tenantId, manager, reader } = await control.tenant();
+  const { actor } = await control.member(tenantId, 'developer');
+  for (const role of ['admin', 'finance'] as const) {
+    expect((await refusal(control.call(keyCreate, actor, { name: 'x', role }))).code).toBe('forbidden');
+  }
+  for (const role of ['inference', 'developer', 'viewer'] as const) {
+    expect(await control.call(keyCreate, actor, { name: 'x', role })).toMatchObject({ role });
+  }
+  const keyOf = (one: Actor) => (one.kind === 'key' ? one.keyId : '');
+  expect((await refusal(control.call(keyRevoke, actor, { keyId: keyOf(manager) }))).code).toBe('forbidden');
+  expect(await control.call(keyRevoke, actor, { keyId: keyOf(reader) })).toMatchObject({ role: 'inference' });
 });
 
 test('the operator has to say for which tenant', async () => {

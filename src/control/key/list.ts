@@ -8,11 +8,11 @@ import { Key, keyView } from './schemas.ts';
 export const keyList = defineVerb({
   name: 'key.list',
   summary: 'API keys, newest first, revoked ones included.',
-  access: 'manage',
+  access: 'manage_keys',
   route: { method: 'GET', path: '/keys' },
   input: z.strictObject({ tenantId: TenantFilter, ...PageInput }),
   output: pageOf(Key),
-  columns: ['keyId', 'hint', 'scope', 'revokedAtMs', 'name'],
+  columns: ['keyId', 'hint', 'role', 'revokedAtMs', 'name', 'labels'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const rows = await ctx.db

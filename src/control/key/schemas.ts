@@ -1,15 +1,42 @@
 import { z } from 'zod';
+import { KEY_ROLES } from '../../core/roles.ts';
 import type { Row } from '../../store/schema.ts';
+import { invalidField } from '../input.ts';
 import { EpochMs, Id } from '../schemas.ts';
 
-export const Scope = z.enum(['inference', 'manage']).describe('manage: inference and the control API as well');
+export const Role = z.enum(KEY_ROLES);
+export const Scope = z
+  .enum(['inference', 'manage'])
+  .describe('What there was before roles: inference is that role, manage is admin');
+
+/** `team=search`: at most 8 of a key; names and values as people write them, without `=`. */
+export const Label = z.string().regex(/^[\w.-]{1,40}=[^\s=,"][^=,"]{0,59}$/, 'has to be like team=search');
+const LABELS_MAX = 8;
+export const Labels = z.array(Label).max(LABELS_MAX).describe('Label as in team=search: costs are split by it');
+
+/** The labels after a change. Throws `invalid_request` when they are too many. */
+export function labelsWith(
+  before: Readonly<Record<string, string>>,
+  changes: { readonly label?: readonly string[] | undefined; readonly unlabel?: readonly string[] | undefined },
+): Record<string, string> {
+  const labels = new Map(Object.entries(before));
+  for (const name of changes.unlabel ?? []) labels.delete(name);
+  for (const label of changes.label ?? []) {
+    const split = label.indexOf('=');
+    labels.set(label.slice(0, split), label.slice(split + 1).trim());
+  }
+  if (labels.size > LABELS_MAX) throw invalidField('label', `a key has at most ${LABELS_MAX} labels`);
+  return Object.fromEntries([...labels].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
 
 export const Key = z.object({
   keyId: Id,
   tenantId: Id,
   name: z.string(),
   hint: z.string().describe('First signs, to tell keys apart'),
+  role: Role,
   scope: Scope,
+  labels: z.record(z.string(), z.string()).describe('What its use is charged to'),
   createdAtMs: EpochMs,
   revokedAtMs: EpochMs.nullable(),
 });
@@ -20,7 +47,9 @@ export function keyView(row: Row<'api_keys'>): z.output<typeof Key> {
     tenantId: row.tenant_id,
     name: row.name,
     hint: row.hint,
+    role: row.role,
     scope: row.scope,
+    labels: JSON.parse(row.labels_json) as Record<string, string>,
     createdAtMs: row.created_at_ms,
     revokedAtMs: row.revoked_at_ms,
   };

@@ -6,7 +6,7 @@ import { byId, ModelSummary, templateIdsOf } from './schemas.ts';
 export const modelList = defineVerb({
   name: 'model.list',
   summary: 'Models of the catalogue.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/models' },
   input: z.strictObject({
     family: z.string().max(100).optional(),

@@ -7,7 +7,7 @@ import { ModelDetail, templateIdsOf } from './schemas.ts';
 export const modelShow = defineVerb({
   name: 'model.show',
   summary: 'One model with its architecture facts and where each comes from.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/models/{modelId}' },
   input: z.strictObject({ modelId: Id }),
   output: ModelDetail,

@@ -8,7 +8,7 @@ import { Order, OrderStates, orderView } from './schemas.ts';
 export const orderList = defineVerb({
   name: 'order.list',
   summary: 'Orders, newest first.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/orders' },
   input: z.strictObject({
     tenantId: TenantFilter,

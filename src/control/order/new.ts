@@ -1,9 +1,19 @@
 import { z } from 'zod';
+import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { invalidField } from '../input.ts';
 import { holdEndpoint, requireEndpoint, requireTenant, scopeOf } from '../internal.ts';
-import { AutoRenewMonths, BillingType, Id, Months, QuoteId, TenantFilter, Units } from '../schemas.ts';
+import {
+  AgreementVersion,
+  AutoRenewMonths,
+  BillingType,
+  Id,
+  Months,
+  QuoteId,
+  TenantFilter,
+  Units,
+} from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
 import { checkSellable, placeNewOrder } from './place.ts';
 import { askedAtMsOf, checkQuote, quoteNew } from './quote.ts';
@@ -21,11 +31,12 @@ export const NewOrderInput = {
 export const orderNew = defineVerb({
   name: 'order.new',
   summary: 'Order another group of units for a model that an endpoint serves.',
-  access: 'manage',
+  access: 'buy',
   route: { method: 'POST', path: '/endpoints/{endpointId}/orders' },
   input: z.strictObject({
     ...NewOrderInput,
     autoRenewMonths: AutoRenewMonths.optional(),
+    agreementVersion: AgreementVersion.optional(),
     quoteId: QuoteId.optional(),
   }),
   output: Placed,
@@ -69,6 +80,12 @@ export async function orderedModel(
   input: { readonly endpointId: string; readonly servedModelId?: string | undefined },
 ) {
   const endpoint = await requireEndpoint(trx, scope, input.endpointId);
+  if (endpoint.access_mode === 'pay_per_token') {
+    throw new CubitError(
+      'conflict',
+      `${endpoint.name} is paid by the token: it has no units. Make another endpoint for them.`,
+    );
+  }
   const served = await chooseServed(trx, endpoint.id, input.servedModelId);
   const template = ctx.catalog.templates.get(served.template_id);
   if (template === undefined) throw invalidField('servedModelId', `template ${served.template_id} is gone`);

@@ -7,12 +7,14 @@ import type { Row } from '../../store/schema.ts';
 import { unbilled } from '../billing/schemas.ts';
 import { segmentsOf } from '../group/schemas.ts';
 import { LIVE_GROUP_STATES } from '../internal.ts';
+import { livePools, poolSpecs } from '../pool/pools.ts';
 import { applyPlan } from '../prepaid/apply.ts';
 import { replicasById, specsOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
+import { admitPurchase } from './admit.ts';
 import { orderThrough } from './move.ts';
 import type { Price } from './price.ts';
-import { moneyOf, type Quote } from './quote.ts';
+import { arithmeticOf, moneyOf, type Quote } from './quote.ts';
 
 /** Throws `unsupported_feature` for what is not sold in this release. */
 export function checkSellable(template: Template): void {
@@ -103,14 +105,15 @@ async function unstartedUnits(trx: Trx, fleet: Ctx['fleet'], templateId: string)
     .where('template_id', '=', templateId)
     .where('state', 'in', LIVE_GROUP_STATES)
     .execute();
+  const pools = (await livePools(trx)).filter((pool) => pool.template_id === templateId);
   const replicas = replicasById(fleet.list());
   const started = (replicaId: string) => (replicas.get(replicaId)?.state ?? 'stopped') !== 'stopped';
-  return groups.flatMap(specsOf).filter((spec) => !started(spec.replicaId)).length;
+  return [...groups.flatMap(specsOf), ...pools.flatMap(poolSpecs)].filter((spec) => !started(spec.replicaId)).length;
 }
 
 /**
- * Places an order for a new group of a served model: checks wallet and capacity, then writes group, price and order. The
- * price is the quote's; the first segment keeps it, whenever the order succeeds.
+ * Places an order for a new group of a served model: checks what it has to pass, capacity and wallet, and writes group,
+ * price and order. The price is the quote's; the first segment keeps it, whenever the order succeeds.
  */
 export async function placeNewOrder(
   trx: Trx,
@@ -119,11 +122,14 @@ export async function placeNewOrder(
     readonly tenant: Row<'tenants'>;
     readonly served: Pick<Row<'served_models'>, 'id' | 'endpoint_id'>;
     readonly autoRenewMonths?: number | undefined;
+    readonly agreementVersion?: string | undefined;
   },
   quote: Quote,
 ): Promise<{ order: Row<'orders'>; group: Row<'instance_groups'> }> {
   const { tenant, served } = wanted;
   const { billingType, templateId, units, price, atMs } = quote;
+  const { agreementVersion } = wanted;
+  await admitPurchase(trx, ctx, { tenantId: tenant.id, templateId, unitsAdded: units, agreementVersion });
   await checkCapacity(trx, ctx.fleet, templateId, units);
   const group: Row<'instance_groups'> = {
     id: ctx.newId('group'),
@@ -204,6 +210,8 @@ export async function insertOrder(
     units: quote.units,
     months: quote.months,
     amount_micros: payMicros - refundMicros,
+    price_version: quote.price.version,
+    arithmetic: arithmeticOf(quote).join('; ') || null,
     state: orderThrough(['place', 'pay', 'provision', ...(done ? (['succeed'] as const) : [])]),
     failure: null,
     created_at_ms: nowMs,
@@ -213,14 +221,4 @@ export async function insertOrder(
   await trx.insertInto('orders').values(row).execute();
   await applyPlan(trx, ctx, row, quote);
   return row;
-}
-
-export async function latestSegment(trx: Trx, groupId: string): Promise<Row<'group_segments'>> {
-  return trx
-    .selectFrom('group_segments')
-    .selectAll()
-    .where('group_id', '=', groupId)
-    .orderBy('from_ms', 'desc')
-    .limit(1)
-    .executeTakeFirstOrThrow();
 }

@@ -8,7 +8,7 @@ import { quoteNew } from './quote.ts';
 export const orderPreviewNew = defineVerb({
   name: 'order.preview-new',
   summary: 'What another group of units would cost, and its term. Nothing is done.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/endpoints/{endpointId}/order-preview' },
   input: z.strictObject(NewOrderInput),
   output: Preview,

@@ -8,7 +8,7 @@ import { quoteRenew } from './quote.ts';
 export const orderPreviewRenew = defineVerb({
   name: 'order.preview-renew',
   summary: 'What more months of a prepaid group cost and when its term ends then. Nothing is done.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/groups/{groupId}/renew-preview' },
   input: z.strictObject({ groupId: Id, months: Months.default(1) }),
   output: Preview,
@@ -17,7 +17,7 @@ export const orderPreviewRenew = defineVerb({
       const askedAtMs = ctx.now();
       const group = await requireGroup(trx, scopeOf(ctx), input.groupId);
       const tenant = await requireTenant(trx, group.tenant_id);
-      const quote = quoteRenew(ctx, { tenant, group, months: input.months }, askedAtMs);
+      const quote = await quoteRenew(trx, ctx, { tenant, group, months: input.months }, askedAtMs);
       return previewView(trx, ctx, tenant, { quotes: [quote], askedAtMs });
     });
   },

@@ -8,7 +8,7 @@ import { quoteResize } from './quote.ts';
 export const orderPreviewResize = defineVerb({
   name: 'order.preview-resize',
   summary: 'What changing the units of a group costs or pays back. Nothing is done.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/groups/{groupId}/resize-preview' },
   input: z.strictObject({ groupId: Id, units: Units }),
   output: Preview,

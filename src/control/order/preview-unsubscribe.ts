@@ -8,7 +8,7 @@ import { quoteUnsubscribe } from './quote.ts';
 export const orderPreviewUnsubscribe = defineVerb({
   name: 'order.preview-unsubscribe',
   summary: 'What ending a group now pays back and what penalty is kept. Nothing is done.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/groups/{groupId}/unsubscribe-preview' },
   input: z.strictObject({ groupId: Id }),
   output: Preview,

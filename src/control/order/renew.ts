@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
+import { requireAccess } from '../access/access.ts';
+import { requireAgreement } from '../agreement/agreement.ts';
 import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
-import { Id, Months, QuoteId } from '../schemas.ts';
+import { AgreementVersion, Id, Months, QuoteId } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
 import { moveGroup } from './move.ts';
 import { checkWallet, insertOrder, termColumns } from './place.ts';
@@ -12,9 +14,14 @@ import { Placed, placedView } from './schemas.ts';
 export const orderRenew = defineVerb({
   name: 'order.renew',
   summary: 'Pay a prepaid group on: months that begin where its paid time ends. Until it is reclaimed.',
-  access: 'manage',
+  access: 'pay',
   route: { method: 'POST', path: '/groups/{groupId}/renew' },
-  input: z.strictObject({ groupId: Id, months: Months.default(1), quoteId: QuoteId.optional() }),
+  input: z.strictObject({
+    groupId: Id,
+    months: Months.default(1),
+    agreementVersion: AgreementVersion.optional(),
+    quoteId: QuoteId.optional(),
+  }),
   output: Placed,
   async run({ ctx, input }) {
     const { quoteId, months } = input;
@@ -23,9 +30,11 @@ export const orderRenew = defineVerb({
       const before = await requireGroup(trx, scopeOf(ctx), input.groupId);
       const tenant = await requireTenant(trx, before.tenant_id);
       // What a preview showed a minute before the reclaim is too late a minute after it.
-      quoteRenew(ctx, { tenant, group: before, months }, ctx.now());
-      const quote = quoteRenew(ctx, { tenant, group: before, months }, askedAtMs);
+      await quoteRenew(trx, ctx, { tenant, group: before, months }, ctx.now());
+      const quote = await quoteRenew(trx, ctx, { tenant, group: before, months }, askedAtMs);
       checkQuote(quoteId, [quote], askedAtMs);
+      await requireAccess(trx, ctx, tenant.id);
+      await requireAgreement(trx, ctx, tenant.id, input.agreementVersion);
       const { group, order } = await renewGroup(trx, ctx, { tenant, before, quote, nowMs: ctx.now() });
       await audit(trx, ctx, {
         verb: 'order.renew',

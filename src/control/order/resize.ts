@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
+import { requireAgreement } from '../agreement/agreement.ts';
 import { billingMoment } from '../billing/moment.ts';
+import { ruleOf } from '../elastic/rule.ts';
 import { readyUnits } from '../elastic/units.ts';
 import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
-import { Id, QuoteId, Units } from '../schemas.ts';
+import { AgreementVersion, Id, QuoteId, Units } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
+import { admitPurchase } from './admit.ts';
 import { moveGroup } from './move.ts';
 import { checkCapacity, checkWallet, insertOrder, insertSegment, segmentPrice } from './place.ts';
 import { askedAtMsOf, checkAgreed, checkQuote, moneyOf, type Quote, quoteResize } from './quote.ts';
@@ -15,9 +18,14 @@ export const orderResize = defineVerb({
   name: 'order.resize',
   summary:
     'Change the units of a group. Fewer: at once. More: billed when all are ready. Prepaid: the rest of the term.',
-  access: 'manage',
+  access: 'buy',
   route: { method: 'POST', path: '/groups/{groupId}/resize' },
-  input: z.strictObject({ groupId: Id, units: Units, quoteId: QuoteId.optional() }),
+  input: z.strictObject({
+    groupId: Id,
+    units: Units,
+    agreementVersion: AgreementVersion.optional(),
+    quoteId: QuoteId.optional(),
+  }),
   output: Placed,
   async run({ ctx, input }) {
     const answer = await ctx.transaction(async (trx) => {
@@ -47,15 +55,22 @@ export async function resizeGroup(
   trx: Trx,
   ctx: Ctx,
   wanted: { readonly before: Row<'instance_groups'>; readonly tenant: Row<'tenants'>; readonly units: number },
-  { quoteId }: { readonly quoteId?: string | undefined } = {},
+  said: { readonly quoteId?: string | undefined; readonly agreementVersion?: string | undefined } = {},
 ): Promise<{ group: Row<'instance_groups'>; order: Row<'orders'> }> {
   const { before, tenant, units } = wanted;
+  const { quoteId, agreementVersion } = said;
   const askedAtMs = askedAtMsOf(quoteId, ctx.now());
   const quote = await quoteResize(trx, ctx, { tenant, group: before, units }, askedAtMs);
   checkQuote(quoteId, [quote], askedAtMs);
   checkAgreed(quoteId, quote);
   const group =
-    units > before.units ? await grow(trx, ctx, { before, tenant, quote }) : await shrink(trx, ctx, { before, quote });
+    units > before.units
+      ? await grow(trx, ctx, { before, tenant, quote, agreementVersion })
+      : await shrink(trx, ctx, { before, quote });
+  // Giving back needs none, but what was sent is kept.
+  if (units < before.units && agreementVersion !== undefined) {
+    await requireAgreement(trx, ctx, tenant.id, agreementVersion);
+  }
   const order = await insertOrder(trx, ctx, group, { quote, done: group.state === 'active' });
   return { group, order };
 }
@@ -66,8 +81,19 @@ interface Change {
 }
 
 /** A purchase: checked like one. The group serves with the units it has until the provisioner has the new ones ready. */
-async function grow(trx: Trx, ctx: Ctx, { before, quote, tenant }: Change & { readonly tenant: Row<'tenants'> }) {
-  await checkCapacity(trx, ctx.fleet, before.template_id, quote.units - before.units);
+async function grow(
+  trx: Trx,
+  ctx: Ctx,
+  change: Change & { readonly tenant: Row<'tenants'>; readonly agreementVersion: string | undefined },
+) {
+  const { before, quote, tenant, agreementVersion } = change;
+  const { template_id: templateId } = before;
+  const unitsAdded = quote.units - before.units;
+  // What an elastic rule promises counts already.
+  const promised = Math.max(before.units, (await ruleOf(trx, before.id))?.maxUnits ?? 0);
+  const beyond = Math.max(0, quote.units - promised);
+  await admitPurchase(trx, ctx, { tenantId: tenant.id, templateId, unitsAdded: beyond, agreementVersion });
+  await checkCapacity(trx, ctx.fleet, templateId, unitsAdded);
   const group = await moveGroup(trx, before, ['resize'], { units: quote.units });
   await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now() });
   return group;

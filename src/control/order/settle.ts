@@ -1,5 +1,6 @@
 import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
+import { notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
 import { absorb, readyUnits } from '../elastic/units.ts';
@@ -7,11 +8,11 @@ import { requireTenant } from '../internal.ts';
 import { closeLots } from '../prepaid/apply.ts';
 import { openLots, planPayBack } from '../prepaid/plan.ts';
 import { recognisedToMs } from '../prepaid/recognise.ts';
+import { runningPrice } from '../price-book/book.ts';
 import type { ProvisionerDeps } from '../provision.ts';
 import type { Trx } from '../verb.ts';
 import { moveGroup, moveOrder } from './move.ts';
-import { insertSegment, latestSegment, segmentPrice } from './place.ts';
-import { type Price, priceOf } from './price.ts';
+import { insertSegment, segmentPrice } from './place.ts';
 
 type Deps = Pick<ProvisionerDeps, 'db' | 'catalog' | 'now' | 'newId' | 'changed'>;
 
@@ -24,7 +25,8 @@ export async function succeedOrder(deps: Deps, group: Row<'instance_groups'>): P
       await moveGroup(trx, group, ['ready'], { billed_from_ms: atMs });
     } else {
       await moveGroup(trx, group, ['resized']);
-      const price = segmentPrice(group, await resizePrice(trx, deps, group));
+      const { zone } = await requireTenant(trx, group.tenant_id);
+      const price = segmentPrice(group, await runningPrice(trx, group, zone, atMs));
       await absorb(trx, deps, group);
       const units = group.units + (await readyUnits(trx, group.id));
       await insertSegment(trx, deps, { groupId: group.id, fromMs: atMs, units, price });
@@ -48,6 +50,9 @@ export async function failOrder(
     if (group.state === 'provisioning') await moveGroup(trx, group, ['fail'], { next_due_ms: null });
     else await moveGroup(trx, group, ['resize_failed'], { units: paidUnits });
     await payBack(trx, deps, order);
+    const { id: groupId, tenant_id: tenantId, endpoint_id: endpointId } = group;
+    const told = { groupId, endpointId, units: order.units, failure };
+    await notify(trx, deps, { tenantId, kind: 'order_failed', subject: order.id, dueAtMs: deps.now(), detail: told });
     return { verb: 'order.fail', detail: { groupId: group.id, failure } };
   });
 }
@@ -86,16 +91,4 @@ async function settle(
     throw error;
   }
   deps.changed();
-}
-
-/** A resize is priced by the book of now; a template that is no longer sold keeps the group's price. */
-async function resizePrice(
-  trx: Trx,
-  deps: Deps,
-  group: Row<'instance_groups'>,
-): Promise<Pick<Price, 'hourlyPriceMicros' | 'version'>> {
-  const listed = deps.catalog.priceBook.prices.some((price) => price.templateId === group.template_id);
-  if (listed) return priceOf(deps.catalog, group.template_id);
-  const latest = await latestSegment(trx, group.id);
-  return { hourlyPriceMicros: latest.hourly_price_micros, version: latest.price_version };
 }

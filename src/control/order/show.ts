@@ -7,7 +7,7 @@ import { Order, orderView } from './schemas.ts';
 export const orderShow = defineVerb({
   name: 'order.show',
   summary: 'One order.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/orders/{orderId}' },
   input: z.strictObject({ orderId: Id }),
   output: Order,

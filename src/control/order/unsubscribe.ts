@@ -14,7 +14,7 @@ export const orderUnsubscribe = defineVerb({
   name: 'order.unsubscribe',
   summary:
     'End a group: billing stops now, running streams may finish, all its units are taken back. Prepaid: preview first.',
-  access: 'manage',
+  access: 'buy',
   route: { method: 'POST', path: '/groups/{groupId}/unsubscribe' },
   input: z.strictObject({ groupId: Id, quoteId: QuoteId.optional() }),
   output: Placed,

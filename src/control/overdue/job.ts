@@ -1,5 +1,6 @@
 import { nextOverdueEvent, OVERDUE_MS } from '../../core/commerce/overdue.ts';
 import { audit } from '../../store/audit.ts';
+import { balanceMicros } from '../../store/ledger.ts';
 import { notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
@@ -7,6 +8,7 @@ import { eachDue } from '../jobs/each.ts';
 import type { Job, JobDeps } from '../jobs/job.ts';
 import { cancelPendingOrders } from '../order/cancel.ts';
 import { moveGroup } from '../order/move.ts';
+import { servingByToken, suspend } from '../pool/suspend.ts';
 import type { Trx } from '../verb.ts';
 import { livePostpaidGroups } from './overdue.ts';
 
@@ -60,7 +62,10 @@ async function handle(trx: Trx, deps: JobDeps, id: string, dueMs: number): Promi
     .execute();
 }
 
-/** Billing stops at that instant; the provisioner drains the units. The endpoint stays as it was set up. */
+/**
+ * Billing stops at that instant; the provisioner drains the units, endpoints that are paid by the token answer 402. They
+ * stay as they were set up.
+ */
 async function reclaim(trx: Trx, deps: JobDeps, overdue: Row<'overdues'>, dueMs: number): Promise<void> {
   const { tenant_id: tenantId } = overdue;
   const groups = await livePostpaidGroups(trx, tenantId, dueMs);
@@ -69,12 +74,15 @@ async function reclaim(trx: Trx, deps: JobDeps, overdue: Row<'overdues'>, dueMs:
     await moveGroup(trx, group, ['reclaim'], { ended_at_ms: endedAtMs });
     await cancelPendingOrders(trx, deps, group.id, 'The tenant stayed overdue: its units were taken back.');
   }
+  const endpointIds = await servingByToken(trx, tenantId, dueMs);
+  // Money that came after the instant this is about, while no job ran, has them serve again.
+  if ((await balanceMicros(trx, tenantId)) < 0n) await suspend(trx, endpointIds, dueMs);
   await trx
     .updateTable('overdues')
     .set({ ended_at_ms: dueMs, outcome: 'reclaimed', next_due_ms: null })
     .where('id', '=', overdue.id)
     .execute();
-  const detail = { sinceMs: overdue.since_ms, groupIds: groups.map((group) => group.id) };
+  const detail = { sinceMs: overdue.since_ms, groupIds: groups.map((group) => group.id), endpointIds };
   await notify(trx, deps, { tenantId, kind: 'overdue_reclaimed', subject: tenantId, dueAtMs: dueMs, detail });
   const actor = { kind: 'system', job: 'overdue' } as const;
   await audit(trx, { ...deps, actor }, { verb: 'overdue.reclaim', subject: tenantId, tenantId, detail });

@@ -5,6 +5,7 @@ import { balanceMicros, overdrawnOf } from '../../store/ledger.ts';
 import { notify } from '../../store/notices.ts';
 import type { Database, Row } from '../../store/schema.ts';
 import { LIVE_GROUP_STATES } from '../internal.ts';
+import { resume, servingByToken } from '../pool/suspend.ts';
 import type { Trx } from '../verb.ts';
 
 type By = { now(): number; newId(kind: IdKind): string };
@@ -19,7 +20,7 @@ export function openOverdue(db: Kysely<Database>, tenantId: string): Promise<Row
     .executeTakeFirst();
 }
 
-/** After charges: a tenant below zero with postpaid units that could be taken back is overdue from its charge. */
+/** After charges: a tenant below zero with postpaid units that could be taken back, or endpoints that are paid by the token, is overdue from its charge. */
 export async function noteCharges(
   trx: Trx,
   by: By,
@@ -34,7 +35,8 @@ export async function noteCharges(
 
 async function fallOverdue(trx: Trx, by: By, tenantId: string, chargedAtMs: number): Promise<void> {
   const live = await livePostpaidGroups(trx, tenantId, chargedAtMs);
-  if (live.length === 0) return;
+  const endpointIds = await servingByToken(trx, tenantId, chargedAtMs);
+  if (live.length === 0 && endpointIds.length === 0) return;
   const inserted = await trx
     .insertInto('overdues')
     .values({
@@ -47,15 +49,18 @@ async function fallOverdue(trx: Trx, by: By, tenantId: string, chargedAtMs: numb
     .returning('id')
     .executeTakeFirst();
   if (inserted === undefined) return;
-  const detail = { sinceMs: chargedAtMs, reclaimAtMs: chargedAtMs + OVERDUE_MS, groupIds: live.map(({ id }) => id) };
+  const groupIds = live.map(({ id }) => id);
+  const detail = { sinceMs: chargedAtMs, reclaimAtMs: chargedAtMs + OVERDUE_MS, groupIds, endpointIds };
   await notify(trx, by, { tenantId, kind: 'overdue', subject: tenantId, dueAtMs: chargedAtMs, detail });
 }
 
 /** After money came in: in time and enough, and nothing is taken back. */
 export async function noteCredit(trx: Trx, by: By, tenantId: string, atMs: number): Promise<void> {
+  const balance = await balanceMicros(trx, tenantId);
+  if (balance >= 0n) await resume(trx, tenantId);
   const overdue = await openOverdue(trx, tenantId);
   if (overdue === undefined) return;
-  if (!isCleared({ sinceMs: overdue.since_ms }, await balanceMicros(trx, tenantId), atMs)) return;
+  if (!isCleared({ sinceMs: overdue.since_ms }, balance, atMs)) return;
   await trx
     .updateTable('overdues')
     .set({ ended_at_ms: atMs, outcome: 'cleared', next_due_ms: null })

@@ -1,9 +1,9 @@
-import type { Catalog } from '../../catalog/schema.ts';
 import { nextTermEvents, type TermEvent } from '../../core/commerce/term.ts';
 import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import { type Notice, notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
+import { requireAccess } from '../access/access.ts';
 import { requireTenant } from '../internal.ts';
 import { eachDue } from '../jobs/each.ts';
 import type { Job, JobDeps } from '../jobs/job.ts';
@@ -11,10 +11,10 @@ import { moveGroup, moveOrder } from '../order/move.ts';
 import { moneyOf, pendingOrders, quoteRenew } from '../order/quote.ts';
 import { renewGroup } from '../order/renew.ts';
 import { payBack } from '../order/settle.ts';
-import type { Trx } from '../verb.ts';
+import type { Ctx, Trx } from '../verb.ts';
 
 /** The calendar of prepaid groups: reminders, auto-renewal, expiry, reclaim, each group's in order of time. */
-export function termJob(options: { readonly catalog: Catalog; changed(): void }): Job {
+export function termJob(options: Pick<Ctx, 'catalog' | 'policy' | 'changed'>): Job {
   return {
     name: 'term',
     async nextDueMs({ db }, afterMs) {
@@ -43,7 +43,7 @@ export function termJob(options: { readonly catalog: Catalog; changed(): void })
   };
 }
 
-type Deps = JobDeps & { readonly catalog: Catalog };
+type Deps = JobDeps & Pick<Ctx, 'catalog' | 'policy'>;
 
 interface DueGroup {
   readonly group: Row<'instance_groups'>;
@@ -90,7 +90,10 @@ async function autoRenew(trx: Trx, deps: Deps, due: DueGroup): Promise<boolean> 
   const months = group.auto_renew_months;
   if (months === null) return false;
   try {
-    const quote = quoteRenew(deps, { tenant, group, months }, dueMs);
+    await requireAccess(trx, deps, tenant.id);
+    // By the price of the day it was due, however late it is.
+    const asOf = { catalog: deps.catalog, now: () => dueMs };
+    const quote = await quoteRenew(trx, asOf, { tenant, group, months }, dueMs);
     const renewal = { tenant, before: group, quote, nowMs: dueMs };
     const { order, group: renewed } = await renewGroup(trx, deps, renewal);
     const { payMicros } = moneyOf(quote);
@@ -98,7 +101,7 @@ async function autoRenew(trx: Trx, deps: Deps, due: DueGroup): Promise<boolean> 
     await record(trx, deps, { verb: 'order.renew', subject: order.id, group, detail: { months, payMicros } });
     return true;
   } catch (error) {
-    // Refused before anything was written: too little money, a template that is not sold any more, a resize under way.
+    // Refused before anything was written: no access, too little money, no price any more, a resize under way.
     if (!(error instanceof CubitError) || error.code === 'conflict' || error.status >= 500) throw error;
     await trx
       .updateTable('instance_groups')

@@ -129,7 +129,7 @@ async function live(zone: string, startDay: number, steps: readonly Step[]): Pro
   control.nowMs += startDay * DAY_MS;
   const { tenantId } = await control.call(tenantCreate, OPERATOR, { name: 'walker', zone });
   await control.call(walletTopUp, OPERATOR, { tenantId, amount: '1000000' });
-  const actor: Actor = { kind: 'tenant', tenantId, keyId: 'key-1', scope: 'manage' };
+  const actor: Actor = { kind: 'key', tenantId, keyId: 'key-1', role: 'admin' };
   const paper = new Paper(control.nowMs, zone);
   const models = [{ modelId: 'alpha', units: 2, billingType: 'prepaid' as const, months: 1 }];
   const { groups } = await control.call(endpointCreate, actor, { name: 'chat', models });

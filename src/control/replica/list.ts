@@ -31,7 +31,7 @@ const Replica = z.object({
 export const replicaList = defineVerb({
   name: 'replica.list',
   summary: 'Running copies behind the units, by id.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/replicas' },
   input: z.strictObject({ tenantId: TenantFilter, endpointId: Id.optional(), state: State.optional() }),
   output: pageOf(Replica),

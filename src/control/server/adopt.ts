@@ -9,7 +9,7 @@ import { Server, serverView } from './schemas.ts';
 export const serverAdopt = defineVerb({
   name: 'server.adopt',
   summary: 'Take an OpenAI-compatible server that runs already as one unit of a template.',
-  access: 'operator',
+  access: 'operate',
   route: { method: 'POST', path: '/servers' },
   input: z.strictObject({
     url: z.url({ protocol: /^https?$/, error: 'an http or https URL' }).max(2000),

@@ -7,7 +7,7 @@ import { Server, serverView } from './schemas.ts';
 export const serverList = defineVerb({
   name: 'server.list',
   summary: 'Adopted servers, newest first.',
-  access: 'operator',
+  access: 'operate',
   route: { method: 'GET', path: '/servers' },
   input: z.strictObject({
     templateId: Id.optional(),

@@ -10,7 +10,7 @@ import { Server, serverView } from './schemas.ts';
 export const serverRemove = defineVerb({
   name: 'server.remove',
   summary: 'Stop using an adopted server. The server itself keeps running.',
-  access: 'operator',
+  access: 'operate',
   route: { method: 'DELETE', path: '/servers/{serverId}' },
   input: z.strictObject({
     serverId: Id,

@@ -7,6 +7,9 @@ import { requireTenant } from '../internal.ts';
 import { BillingType, Count, EpochMs, Id, Money, money, TenantId } from '../schemas.ts';
 import { defineVerb, type Trx, tenantOf } from '../verb.ts';
 import { groupSums } from './groups.ts';
+import { StatedPrice, statedPrices } from './prices.ts';
+import { savingsOf } from './savings.ts';
+import { tokenSums } from './tokens.ts';
 
 const AccountMonth = z.object({
   account: z.enum(ACCOUNTS),
@@ -15,10 +18,13 @@ const AccountMonth = z.object({
   closing: Money,
 });
 
+const Tokens = { inputTokens: Count, cachedTokens: Count, outputTokens: Count };
+
 export const statementShow = defineVerb({
   name: 'statement.show',
-  summary: 'A month of a tenant: what moved in wallet, unearned and revenue, and what each group cost.',
-  access: 'read',
+  summary:
+    'A month of a tenant: what moved in wallet, unearned and revenue, what each group and endpoint cost, what units saved.',
+  access: 'view_money',
   route: { method: 'GET', path: '/statements/{month}' },
   input: z.strictObject({
     month: z
@@ -40,28 +46,62 @@ export const statementShow = defineVerb({
         billingType: BillingType,
         unitSeconds: Count.nullable().describe('Postpaid: on the bills of the month'),
         cost: Money.describe('Postpaid: bills issued in the month. Prepaid: earned in the month'),
+        prices: z.array(StatedPrice).describe('That it was reckoned by, in order of time'),
       }),
     ),
-    cost: Money.describe('Of all groups: what the month added to revenue'),
+    tokens: z
+      .array(z.object({ endpointId: Id, modelId: z.string(), requests: Count, ...Tokens, cost: Money }))
+      .describe('Endpoints that are paid by the token: on the bills of the month'),
+    cost: Money.describe('Of all groups and tokens: what the month added to revenue'),
+    savings: z
+      .array(
+        z.object({
+          endpointId: Id,
+          requests: Count.describe('Answered in the month'),
+          ...Tokens,
+          unitsCost: Money,
+          payPerTokenCost: Money.nullable().describe('What those tokens would have cost; null: no token price'),
+          saved: Money.nullable().describe('payPerTokenCost − unitsCost; negative where units cost more'),
+        }),
+      )
+      .describe('Endpoints with units, against paying the same use by the token'),
   }),
   async run({ ctx, input }) {
     const tenantId = tenantOf(ctx, input);
-    return ctx.db.transaction().execute(async (trx) => {
+    const statement = await ctx.db.transaction().execute(async (trx) => {
       const tenant = await requireTenant(trx, tenantId);
       const month = readMonth(input.month, tenant.zone);
       const accounts = await accountMonths(trx, tenant, month);
       const groups = await groupSums(trx, tenantId, month);
-      const cost = groups.reduce((sum, group) => sum + group.costMicros, 0n);
-      return {
-        tenantId,
-        month: input.month,
-        zone: tenant.zone,
-        ...month,
-        accounts,
-        groups: groups.map(({ costMicros, ...group }) => ({ ...group, cost: money(costMicros, tenant.currency) })),
-        cost: money(cost, tenant.currency),
-      };
+      const prices = await statedPrices(trx, tenant, groups, month);
+      return { tenant, month, accounts, groups, prices, tokens: await tokenSums(trx, tenantId, month) };
     });
+    const { tenant, month, accounts, groups, prices, tokens } = statement;
+    // Beside the transaction: it may read many receipts.
+    const toMs = Math.min(ctx.now() + 1, month.toMs);
+    const savings = await savingsOf(ctx.db, tenantId, groups, { ...month, toMs, pricedAtMs: toMs - 1 });
+    const inMoney = (micros: bigint) => money(micros, tenant.currency);
+    const cost = [...groups, ...tokens].reduce((sum, one) => sum + one.costMicros, 0n);
+    return {
+      tenantId,
+      month: input.month,
+      zone: tenant.zone,
+      ...month,
+      accounts,
+      groups: groups.map(({ costMicros, ...group }) => ({
+        ...group,
+        cost: inMoney(costMicros),
+        prices: prices.get(group.groupId) ?? [],
+      })),
+      tokens: tokens.map((one) => ({ ...one, cost: inMoney(one.costMicros) })),
+      cost: inMoney(cost),
+      savings: savings.map(({ unitsMicros, tokensMicros, ...saving }) => ({
+        ...saving,
+        unitsCost: inMoney(unitsMicros),
+        payPerTokenCost: tokensMicros === null ? null : inMoney(tokensMicros),
+        saved: tokensMicros === null ? null : inMoney(tokensMicros - unitsMicros),
+      })),
+    };
   },
 });
 

@@ -8,7 +8,7 @@ import { Tenant, tenantView } from './schemas.ts';
 export const tenantCreate = defineVerb({
   name: 'tenant.create',
   summary: 'Make a tenant. Its wallet starts empty.',
-  access: 'operator',
+  access: 'operate',
   route: { method: 'POST', path: '/tenants' },
   input: z.strictObject({
     name: Name,

@@ -7,7 +7,7 @@ import { Tenant, tenantView } from './schemas.ts';
 export const tenantList = defineVerb({
   name: 'tenant.list',
   summary: 'All tenants, newest first.',
-  access: 'operator',
+  access: 'operate',
   route: { method: 'GET', path: '/tenants' },
   input: z.strictObject({ name: Name.optional().describe('Only tenants of this name'), ...PageInput }),
   output: pageOf(Tenant),

@@ -7,7 +7,7 @@ import { Tenant, tenantView } from './schemas.ts';
 export const tenantShow = defineVerb({
   name: 'tenant.show',
   summary: 'One tenant.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/tenants/{tenantId}' },
   input: z.strictObject({ tenantId: Id }),
   output: Tenant,

@@ -33,7 +33,7 @@ const ReceiptView = z.object({
 export const usageList = defineVerb({
   name: 'usage.list',
   summary: 'Receipts of requests, newest first: estimated and actual work, and who served them.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/usage/receipts' },
   input: z.strictObject({
     tenantId: TenantFilter,

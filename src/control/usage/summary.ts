@@ -26,7 +26,7 @@ const SummaryRow = z.object({
 export const usageSummary = defineVerb({
   name: 'usage.summary',
   summary: 'Requests, tokens and work per endpoint and outcome, of the last 24 hours or of up to 31 days.',
-  access: 'read',
+  access: 'view',
   route: { method: 'GET', path: '/usage/summary' },
   input: z.strictObject({
     tenantId: TenantFilter,

@@ -17,7 +17,7 @@ const WalletEntry = z.object({
 export const walletEntries = defineVerb({
   name: 'wallet.entries',
   summary: 'What went into a wallet and out of it, newest first.',
-  access: 'read',
+  access: 'view_money',
   route: { method: 'GET', path: '/wallet/entries' },
   input: z.strictObject({ tenantId: TenantId, ...PageInput }),
   output: pageOf(WalletEntry),

@@ -10,7 +10,7 @@ import { defineVerb, tenantOf } from '../verb.ts';
 export const walletShow = defineVerb({
   name: 'wallet.show',
   summary: 'The balance of a wallet, and what was used but not billed yet.',
-  access: 'read',
+  access: 'view_money',
   route: { method: 'GET', path: '/wallet' },
   input: z.strictObject({ tenantId: TenantId }),
   output: z.object({

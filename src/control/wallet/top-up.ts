@@ -17,7 +17,7 @@ const BALANCE_MICROS_MAX = parseMicros('999999999999');
 export const walletTopUp = defineVerb({
   name: 'wallet.top-up',
   summary: "Book money that came in to a tenant's wallet. Under one reference or Idempotency-Key it is booked once.",
-  access: 'operator',
+  access: 'operate',
   route: { method: 'POST', path: '/wallet/top-ups' },
   input: z.strictObject({
     tenantId: Id,
@@ -33,7 +33,7 @@ export const walletTopUp = defineVerb({
     const amountMicros = parseMicros(input.amount);
     if (amountMicros <= 0n) throw invalidField('amount', 'has to be more than 0');
     if (amountMicros > TOP_UP_MICROS_MAX) throw invalidField('amount', 'at most 1000000000 at a time');
-    return ctx.transaction(async (trx) => {
+    const answer = await ctx.transaction(async (trx) => {
       const { currency } = await requireTenant(trx, tenantId);
       const { transactionId, created } = await post(trx, ctx, {
         tenantId,
@@ -52,6 +52,9 @@ export const walletTopUp = defineVerb({
       }
       return { tenantId, transactionId, amount: money(amountMicros, currency), balance: money(balance, currency) };
     });
+    // What was suspended serves again.
+    ctx.changed();
+    return answer;
   },
 });
 

@@ -71,6 +71,21 @@ export function monthOf(month: string, zone: string): { fromMs: number; toMs: nu
   return { fromMs: startMs(first), toMs: startMs(first.add({ months: 1 })) };
 }
 
+/** `YYYY-MM` of an instant in the zone. */
+export function monthAt(atMs: number, zone: string): string {
+  return zoned(atMs, zone).toPlainDate().toPlainYearMonth().toString();
+}
+
+/** The end of the month that an instant lies in. */
+export function monthEndMs(atMs: number, zone: string): number {
+  return monthOf(monthAt(atMs, zone), zone).toMs;
+}
+
+/** The first instant of the zone's day. */
+export function dayStartMs(atMs: number, zone: string): number {
+  return zoned(atMs, zone).startOfDay().epochMilliseconds;
+}
+
 const REMINDER_DAYS = 7;
 const AUTO_RENEW_DAYS = 3;
 

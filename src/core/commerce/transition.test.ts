@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ACCESS_TRANSITIONS, accessAfter, mayBuy } from './access.ts';
+import { APPLICATION_TRANSITIONS, applicationAfter } from './application.ts';
 import { GROUP_TRANSITIONS, groupAfter } from './group.ts';
 import { isOrderState, ORDER_TRANSITIONS, type OrderEvent, orderAfter } from './order.ts';
 import type { TransitionTable } from './transition.ts';
@@ -57,7 +59,33 @@ function checkTable<S extends string, E extends string>(
   }
 }
 
-test('both tables are whole', () => {
+describe('applications and access', () => {
+  test('an application is decided once', () => {
+    for (const event of ['approve', 'refuse', 'withdraw'] as const) {
+      const decided = applicationAfter('pending', event);
+      expect(() => applicationAfter(decided, 'approve')).toThrow('That is final.');
+    }
+  });
+
+  test('access is granted and revoked any number of times, and never twice the same', () => {
+    expect(accessAfter(accessAfter(accessAfter('undecided', 'grant'), 'revoke'), 'grant')).toBe('granted');
+    expect(() => accessAfter('granted', 'grant')).toThrow('Possible now: revoke.');
+    expect(() => accessAfter('revoked', 'revoke')).toThrow('Possible now: grant.');
+    expect(Object.keys(ACCESS_TRANSITIONS)).toEqual(['undecided', 'granted', 'revoked']);
+  });
+
+  test.each([
+    ['open', true, true, false],
+    ['by_application', false, true, false],
+  ] as const)('%s: undecided %s, granted %s, revoked %s', (policy, undecided, granted, revoked) => {
+    expect(mayBuy(policy, 'undecided')).toBe(undecided);
+    expect(mayBuy(policy, 'granted')).toBe(granted);
+    expect(mayBuy(policy, 'revoked')).toBe(revoked);
+  });
+});
+
+test('the tables are whole', () => {
+  checkTable(APPLICATION_TRANSITIONS, 'pending', ['approved', 'refused', 'withdrawn']);
   checkTable(ORDER_TRANSITIONS, 'draft', ['active', 'cancelled', 'failed']);
   checkTable(GROUP_TRANSITIONS, 'provisioning', ['unsubscribed', 'reclaimed', 'failed']);
 });
