@@ -25,6 +25,7 @@ const MEASURED: EngineConfig = {
   asyncScheduling: true,
 };
 const STARTUP_MS = 60_000;
+const UNSHARED_BLOCK_TOKENS = 64;
 
 const Own = z.strictObject({
   name: z.string().optional(),
@@ -49,7 +50,8 @@ export async function chooseUnit(flags: SimulateFlags, traceBlockTokens: number)
   const base = await baseUnit(flags);
   const over = {
     ...(flags.cacheTokens ? { kvTokens: flags.cacheTokens } : {}),
-    ...(traceBlockTokens > 0 ? { blockTokens: traceBlockTokens } : {}),
+    // Where nothing is shared, blocks only count: larger ones cost less time and round a little up.
+    blockTokens: traceBlockTokens > 0 ? traceBlockTokens : UNSHARED_BLOCK_TOKENS,
   };
   const prefixCaching = flags.cacheTokens !== 0;
   const { config } = base;
