@@ -1,3 +1,4 @@
+import type { LatencyGuard } from '../../core/serving/latency-guard.ts';
 import type { Scaler } from '../../core/serving/scaling/observation.ts';
 import { SquareRootScaler } from '../../core/serving/scaling.ts';
 import { ratedShapeOf, ratingOf } from '../../core/serving/unit.ts';
@@ -12,8 +13,8 @@ import type { UnitConfig } from '../../sim/cluster/types.ts';
 import { ratesOf } from '../../sim/cluster/unit.ts';
 import type { ScalerName, SimulateFlags } from './flags.ts';
 
-/** Seconds' worth of tokens that a flat bucket lets through at once. */
-const FLAT_BURST_S = 30;
+/** Seconds' worth of tokens that a flat bucket lets through at once: limits by the minute are what is sold. */
+const FLAT_BURST_S = 60;
 
 /** What each needs of headroom to serve well, found on the ServeGen R1 day; the tenant's --coefficient replaces it. */
 const COEFFICIENTS: Record<Exclude<ScalerName, 'static'>, number> = {
@@ -32,6 +33,8 @@ export function gateOf(flags: SimulateFlags, unit: UnitConfig): Gate {
       return new CubitGate(rates, {
         batchPerUnit: rates.batch,
         kvTokensPerUnit: rates.kvTokens,
+        // Where requests may wait, one that would be late is served late: it asked for that.
+        ...(flags.maxWaitS === 0 ? { latency: guardOf(flags, unit) } : {}),
       });
     case 'flat-tokens':
       return new FlatTokenBucket(flags.flatTokensPerS ?? ratedTokensPerS(unit), FLAT_BURST_S);
@@ -40,6 +43,11 @@ export function gateOf(flags: SimulateFlags, unit: UnitConfig): Gate {
     case 'none':
       return new OpenGate();
   }
+}
+
+function guardOf({ tpotMs, ttftFactor, ttftMs }: SimulateFlags, unit: UnitConfig): LatencyGuard {
+  const { step, stepTokensMax } = unit.kind === 'unified' ? unit.engine : unit.prefill;
+  return { step, stepTokensMax, ttftMsMax: ttftMs, ttftPrefillFactor: ttftFactor, tpotMsMax: tpotMs };
 }
 
 export function routeOf(flags: SimulateFlags, unit: UnitConfig): Route {

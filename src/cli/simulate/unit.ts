@@ -7,6 +7,8 @@ import type { EngineConfig } from '../../sim/engine.ts';
 import { parseFile } from '../files.ts';
 import type { SimulateFlags } from './flags.ts';
 
+export type UnitFlags = Pick<SimulateFlags, 'template' | 'unit' | 'cacheTokens'>;
+
 export interface ChosenUnit {
   readonly name: string;
   readonly config: UnitConfig;
@@ -46,7 +48,7 @@ const Own = z.strictObject({
 });
 
 /** `traceBlockTokens`: what the trace's block ids stand for; the caches then keep blocks of that size. */
-export async function chooseUnit(flags: SimulateFlags, traceBlockTokens: number): Promise<ChosenUnit> {
+export async function chooseUnit(flags: UnitFlags, traceBlockTokens: number): Promise<ChosenUnit> {
   const base = await baseUnit(flags);
   const over = {
     ...(flags.cacheTokens ? { kvTokens: flags.cacheTokens } : {}),
@@ -63,7 +65,7 @@ export async function chooseUnit(flags: SimulateFlags, traceBlockTokens: number)
   return { ...base, config: { ...config, prefill: { ...config.prefill, ...over, prefixCaching }, decode } };
 }
 
-async function baseUnit({ template, unit }: SimulateFlags): Promise<ChosenUnit> {
+async function baseUnit({ template, unit }: UnitFlags): Promise<ChosenUnit> {
   if (unit !== undefined) return ownUnit(unit);
   if (template === undefined) {
     return {
