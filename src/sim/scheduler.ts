@@ -299,6 +299,9 @@ export class Scheduler {
   }
 
   #stepsThatFit(wanted: number): number {
+    // No sequence needs more new blocks than this: mostly there is room, and nothing to count.
+    const most = Math.ceil(wanted / this.#limits.blockTokens) + 1;
+    if (most * this.#running.length <= this.#kv.free) return wanted;
     if (this.#blocksForMore(wanted) <= this.#kv.free) return wanted;
     let fits = 0;
     let tooMany = wanted;
