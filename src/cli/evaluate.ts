@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addEvaluateAdmission } from './evaluate/admission.ts';
 import { addEvaluateCalculator } from './evaluate/calculator.ts';
 import { addEvaluateEngine } from './evaluate/engine.ts';
 import { addEvaluateLengths } from './evaluate/lengths.ts';
@@ -15,4 +16,5 @@ export function addEvaluate(program: Command): void {
   addEvaluateEngine(program, group);
   addEvaluateLengths(program, group);
   addEvaluateOperators(group);
+  addEvaluateAdmission(program, group);
 }

@@ -29,7 +29,7 @@ function edited(part: 'config' | 'meta', edit: Edit): BundleTexts {
 
 describe('evaluateEngine', () => {
   it('predicts a real run from specifications, and better after its first requests', () => {
-    const report = evaluateEngine(sample, finder, { calibrate: true });
+    const report = evaluateEngine(sample, finder, { calibrate: 0.3 });
     expect(Math.abs(report.ttftErrPct)).toBeLessThan(15);
     expect(Math.abs(report.tpotErrPct)).toBeLessThan(10);
     expect(Math.abs(report.e2eErrPct)).toBeLessThan(10);
@@ -80,7 +80,7 @@ describe('evaluateEngine', () => {
     const experts = evaluateEngine(asRanks(model), finder);
     const dense = evaluateEngine(asRanks('meta-llama/Llama-3.1-8B'), finder);
     expect(dense.simulated.steps).toBeGreaterThan(experts.simulated.steps);
-    expect(() => evaluateEngine(asRanks('meta-llama/Llama-3.1-8B'), finder, { calibrate: true })).toThrow(
+    expect(() => evaluateEngine(asRanks('meta-llama/Llama-3.1-8B'), finder, { calibrate: 0.3 })).toThrow(
       /ranks are engines/,
     );
   });

@@ -4,10 +4,11 @@ import type { FactFinder } from './calculator/facts.ts';
 import { type BundleTexts, type LoggedRequest, parseBundle } from './engine/bundle.ts';
 import { calibrate, type Factors, scaledConfig } from './engine/calibrate.ts';
 import { deploymentOf, type GivenFacts } from './engine/deployment.ts';
-import { type EngineErrors, type EngineMeans, errorsOf, measuredMeans, predictedMeans } from './engine/means.ts';
+import { type EngineErrors, type EngineMeans, errorsOf, measuredMeans, p99, predictedMeans } from './engine/means.ts';
 import { engineConfigOf, loadOf } from './engine/settings.ts';
 
 export interface EngineReport extends EngineErrors {
+  readonly p99: EngineErrors;
   readonly model: string;
   readonly hardware: string;
   readonly requests: number;
@@ -15,7 +16,7 @@ export interface EngineReport extends EngineErrors {
   readonly measured: EngineMeans;
   /** Settings that the bundle does not state. */
   readonly assumed: readonly string[];
-  /** With --calibrate: errors after calibration on the first 30 % of requests. */
+  /** With --calibrate: errors after calibration on the first share of requests. */
   readonly calibrated?: CalibrationReport;
   readonly simulated: { readonly steps: number; readonly preemptions: number; readonly meanRunning: number };
 }
@@ -24,12 +25,10 @@ export interface CalibrationReport extends EngineErrors {
   /** Requests whose stamps were used; the errors above are over all requests, `heldOut` over the others. */
   readonly requests: number;
   readonly heldOut: EngineErrors;
+  readonly heldOutP99: EngineErrors;
   readonly predicted: EngineMeans;
   readonly factors: Factors;
 }
-
-/** Share of a run's requests, the first to come, whose stamps calibration sees. */
-const CALIBRATION_SHARE = 0.3;
 
 /**
  * A logged run predicted from specifications: the log's arrivals, lengths and settings go through the simulator with a
@@ -38,7 +37,8 @@ const CALIBRATION_SHARE = 0.3;
 export function evaluateEngine(
   texts: BundleTexts,
   finder: FactFinder,
-  given: GivenFacts & { readonly calibrate?: boolean } = {},
+  /** `calibrate`: share of the run's requests, the first to come, whose stamps calibration sees. */
+  given: GivenFacts & { readonly calibrate?: number } = {},
 ): EngineReport {
   const bundle = parseBundle(texts);
   const of = deploymentOf(bundle, finder, given);
@@ -51,13 +51,16 @@ export function evaluateEngine(
   const measured = measuredMeans(bundle.requests);
   return {
     ...errorsOf(predicted, measured),
+    p99: errorsOf(predictedMeans(run.requests, p99), measuredMeans(bundle.requests, p99)),
     model: bundle.model,
     hardware: bundle.hardware.name,
     requests: bundle.requests.length,
     predicted,
     measured,
     assumed,
-    ...(given.calibrate ? { calibrated: calibrated(config, load, bundle.requests, lockstep) } : {}),
+    ...(given.calibrate === undefined
+      ? {}
+      : { calibrated: calibrated(config, load, bundle.requests, lockstep, given.calibrate) }),
     simulated: { steps: run.steps, preemptions: run.preemptions, meanRunning: run.meanRunning },
   };
 }
@@ -67,6 +70,7 @@ function calibrated(
   load: readonly EngineRequest[],
   logged: readonly LoggedRequest[],
   lockstep: boolean,
+  share: number,
 ): CalibrationReport {
   if (!lockstep) {
     throw new CubitError(
@@ -74,14 +78,16 @@ function calibrated(
       'Calibration reads one log as one engine: this bundle’s ranks are engines of their own and it does not say which served which request.',
     );
   }
-  const requests = Math.floor(logged.length * CALIBRATION_SHARE);
+  const requests = Math.floor(logged.length * share);
+  const rest = logged.slice(requests);
   const factors = calibrate(config, load, logged, requests);
   const run = simulateEngine(scaledConfig(config, factors), load);
   const predicted = predictedMeans(run.requests);
   return {
     ...errorsOf(predicted, measuredMeans(logged)),
     requests,
-    heldOut: errorsOf(predictedMeans(run.requests.slice(requests)), measuredMeans(logged.slice(requests))),
+    heldOut: errorsOf(predictedMeans(run.requests.slice(requests)), measuredMeans(rest)),
+    heldOutP99: errorsOf(predictedMeans(run.requests.slice(requests), p99), measuredMeans(rest, p99)),
     predicted,
     factors,
   };

@@ -43,6 +43,7 @@ export function estimate(
     outputTokensMax: maxEach * sequences,
     work: workOfAll(coefficients, tokens, sequences),
     kvTokens: promptTokens + outputTokens,
+    outputTokens: Math.max(1, outputTokens / sequences),
     sequences,
   };
 }

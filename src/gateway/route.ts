@@ -82,7 +82,7 @@ function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySe
 }
 
 async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOptions, deliver: Deliver): Promise<void> {
-  const { estimated, tenantId, body, monotonicMs } = options;
+  const { estimated, tenantId, body, monotonicMs, served } = options;
   const watchdog = new Watchdog();
   const { sequences, work } = estimated;
   let prefilled = false;
@@ -90,6 +90,7 @@ async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOpt
   exchange.onFirstToken = () => {
     prefilled = true;
     replica.prefilled(work);
+    if (exchange.reservation !== null) served.admission.prefilled(exchange.reservation);
   };
   exchange.replicaId = replica.replicaId;
   exchange.sentMs ??= monotonicMs();

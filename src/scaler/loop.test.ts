@@ -187,7 +187,7 @@ test('a start that fails is not tried again at once, and the tenant is told afte
   expect(await tries()).toBeGreaterThanOrEqual(4);
   expect(await tries()).toBeLessThanOrEqual(6);
   const { items } = await control.call(noticeList, manager, { kind: 'scaling_stuck' });
-  expect(items[0]).toMatchObject({ subject: groupId, detail: { failure: 'out of memory' } });
+  expect(items[0]).toMatchObject({ subject: groupId, detail: { reason: 'out of memory' } });
 });
 
 test('the rule’s bounds hold: never above the maximum, never below the base', async () => {

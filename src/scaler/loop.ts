@@ -256,7 +256,7 @@ export class Scaler {
       subject: group.id,
       // Once for each run of failures.
       dueAtMs: last.at(-1)!.ended_at_ms!,
-      detail: { groupId: group.id, failures: last.length, failure: last[0]!.failure },
+      detail: { endpointId: group.endpoint_id, groupId: group.id, failures: last.length, reason: last[0]!.failure },
     });
   }
 }

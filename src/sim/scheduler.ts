@@ -109,6 +109,7 @@ export class Scheduler {
     for (let place = 0; place < this.#running.length && draft.budget > 0; place += 1) {
       const sequence = this.#running[place] as Sequence;
       if (isScheduledOut(sequence)) continue;
+      if (isDecoding(sequence) && this.#decodeInPlace(draft, sequence)) continue;
       const tokens = share(draft, sequence);
       if (tokens === 0) continue;
       const needed = this.#blocksFor(sequence.computed + tokens) - sequence.blocks.length;
@@ -119,6 +120,21 @@ export class Scheduler {
       }
       this.#compute(draft, sequence, tokens);
     }
+  }
+
+  /** Most decodes touch no block: the token goes where there is room, and fills none. */
+  #decodeInPlace(draft: Draft, sequence: Sequence): boolean {
+    const { computed } = sequence;
+    const room = computed % this.#limits.blockTokens;
+    if (room === 0 || room === this.#limits.blockTokens - 1) return false;
+    draft.decodes += 1;
+    draft.contextTokens += computed;
+    draft.budget -= 1;
+    draft.sequences += 1;
+    sequence.computed = computed + 1;
+    sequence.length += 1;
+    draft.emits.push(sequence);
+    return true;
   }
 
   #planWaiting(draft: Draft, nowMs: number): void {
@@ -283,6 +299,9 @@ export class Scheduler {
   }
 
   #stepsThatFit(wanted: number): number {
+    // No sequence needs more new blocks than this: mostly there is room, and nothing to count.
+    const most = Math.ceil(wanted / this.#limits.blockTokens) + 1;
+    if (most * this.#running.length <= this.#kv.free) return wanted;
     if (this.#blocksForMore(wanted) <= this.#kv.free) return wanted;
     let fits = 0;
     let tooMany = wanted;

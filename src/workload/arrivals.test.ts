@@ -43,11 +43,13 @@ describe('arrivals', () => {
   it('follows a rate that changes, and leaves silent stretches silent', () => {
     const random = seededRandom(2);
     const gap = () => gamma(1, random);
-    const times = arrivalsAlong([
-      { fromMs: 0, untilMs: HOUR_MS, ratePerS: 1, gap },
-      { fromMs: HOUR_MS, untilMs: 2 * HOUR_MS, ratePerS: 0, gap },
-      { fromMs: 2 * HOUR_MS, untilMs: 3 * HOUR_MS, ratePerS: 4, gap },
-    ]);
+    const times = [
+      ...arrivalsAlong([
+        { fromMs: 0, untilMs: HOUR_MS, ratePerS: 1, gap },
+        { fromMs: HOUR_MS, untilMs: 2 * HOUR_MS, ratePerS: 0, gap },
+        { fromMs: 2 * HOUR_MS, untilMs: 3 * HOUR_MS, ratePerS: 4, gap },
+      ]),
+    ];
     const within = (from: number, until: number) => times.filter((time) => time >= from && time < until).length;
     expect(within(0, HOUR_MS)).toBeGreaterThan(3300);
     expect(within(0, HOUR_MS)).toBeLessThan(3900);

@@ -63,8 +63,7 @@ export interface Stretch {
  * Arrivals of a renewal process whose rate and shape change: gaps of mean 1 are laid along the integral of the rate, so
  * that a burst goes on over the edge of a stretch and every stretch gets its expected number. Stretches in order of time.
  */
-export function arrivalsAlong(stretches: readonly Stretch[]): number[] {
-  const times: number[] = [];
+export function* arrivalsAlong(stretches: readonly Stretch[]): Generator<number> {
   let position = 0;
   let next: number | null = null;
   for (const stretch of stretches) {
@@ -72,11 +71,10 @@ export function arrivalsAlong(stretches: readonly Stretch[]): number[] {
     next ??= steadyFirst(stretch.gap);
     const end: number = position + (stretch.ratePerS * (stretch.untilMs - stretch.fromMs)) / 1000;
     for (; next < end; next += stretch.gap()) {
-      times.push(stretch.fromMs + ((next - position) / stretch.ratePerS) * 1000);
+      yield stretch.fromMs + ((next - position) / stretch.ratePerS) * 1000;
     }
     position = end;
   }
-  return times;
 }
 
 function steadyFirst(gap: () => number): number {

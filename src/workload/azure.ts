@@ -9,17 +9,23 @@ const COLUMNS = 'TIMESTAMP,ContextTokens,GeneratedTokens';
 export function parseAzureTrace(csv: string): Trace {
   const rows: TraceRequest[] = [];
   for (const [index, line] of csv.split(/\r?\n/).entries()) {
-    if (line === '' || (index === 0 && line.startsWith('TIMESTAMP'))) continue;
-    const [time = '', prompt = '', output = ''] = line.split(',');
-    const atMs = Date.parse(`${time.slice(0, 23).replace(' ', 'T')}Z`);
-    const promptTokens = count(prompt);
-    const outputTokens = count(output);
-    if (!Number.isFinite(atMs) || !isTokenCount(promptTokens) || !isTokenCount(outputTokens)) {
-      throw badLine(index + 1, COLUMNS, line);
-    }
-    rows.push({ atMs, promptTokens, outputTokens });
+    const row = parseAzureLine(line, index);
+    if (row !== null) rows.push(row);
   }
   return traceOf(rows);
+}
+
+/** One line, `index` from 0; null for the header and an empty line. Times since 1970. */
+export function parseAzureLine(line: string, index: number): TraceRequest | null {
+  if (line === '' || (index === 0 && line.startsWith('TIMESTAMP'))) return null;
+  const [time = '', prompt = '', output = ''] = line.split(',');
+  const atMs = Date.parse(`${time.slice(0, 23).replace(' ', 'T')}Z`);
+  const promptTokens = count(prompt);
+  const outputTokens = count(output);
+  if (Number.isFinite(atMs) && isTokenCount(promptTokens) && isTokenCount(outputTokens)) {
+    return { atMs, promptTokens, outputTokens };
+  }
+  throw badLine(index + 1, COLUMNS, line);
 }
 
 const count = (text: string) => (text.trim() === '' ? Number.NaN : Number(text));

@@ -14,19 +14,23 @@ export function parseMooncakeTrace(jsonl: string): Trace {
   const rows: TraceRequest[] = [];
   let uncovered = 0;
   for (const [index, line] of jsonl.split(/\r?\n/).entries()) {
-    if (line.trim() === '') continue;
-    const row = parseLine(line);
-    if (row === null) throw badLine(index + 1, FORM, line);
-    const wantedBlocks = Math.ceil(row.promptTokens / MOONCAKE_BLOCK_TOKENS);
-    if (row.blocks.length === wantedBlocks) rows.push(row);
-    else {
-      uncovered += 1;
-      rows.push({ atMs: row.atMs, promptTokens: row.promptTokens, outputTokens: row.outputTokens });
-    }
+    const row = parseMooncakeLine(line, index);
+    if (row === null) continue;
+    if (row.blocks === undefined) uncovered += 1;
+    rows.push(row);
   }
   const repairs =
     uncovered === 0 ? [] : [`${uncovered} rows whose hash_ids do not cover the prompt: taken as unshared`];
   return traceOf(rows, MOONCAKE_BLOCK_TOKENS, repairs);
+}
+
+/** One line, `index` from 0; null for an empty one. A list of ids that does not cover the prompt is dropped. */
+export function parseMooncakeLine(line: string, index: number): TraceRequest | null {
+  if (line.trim() === '') return null;
+  const row = parseLine(line);
+  if (row === null) throw badLine(index + 1, FORM, line);
+  if (row.blocks.length === Math.ceil(row.promptTokens / MOONCAKE_BLOCK_TOKENS)) return row;
+  return { atMs: row.atMs, promptTokens: row.promptTokens, outputTokens: row.outputTokens };
 }
 
 function parseLine(line: string): Required<TraceRequest> | null {

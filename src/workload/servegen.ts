@@ -102,19 +102,39 @@ export interface ServeGenOptions {
  * client. Throws `invalid_request` when nothing arrives.
  */
 export function generateServeGen(clients: readonly ServeGenClient[], options: ServeGenOptions): Trace {
-  const rows = clients.flatMap((client, index) => generateClient(client, options, childSeed(options.seed, index)));
+  const rows = [...streamServeGen(clients, options)];
   if (rows.length === 0) {
     throw new CubitError(
       'invalid_request',
       `No client sends anything from ${options.fromS} s until ${options.untilS} s.`,
     );
   }
-  rows.sort((a, b) => a.atMs - b.atMs);
   return traceOf(rows);
 }
 
-function generateClient(client: ServeGenClient, options: ServeGenOptions, seed: number): TraceRequest[] {
+/** The same requests one by one, in order of time, times as recorded: memory does not grow with their number. */
+export function* streamServeGen(clients: readonly ServeGenClient[], options: ServeGenOptions): Generator<TraceRequest> {
+  const heads = clients.flatMap((client, index) => {
+    const rows = generateClient(client, options, childSeed(options.seed, index));
+    const first = rows.next();
+    return first.done === true ? [] : [{ rows, row: first.value }];
+  });
+  heads.sort((a, b) => a.row.atMs - b.row.atMs);
+  for (let head = heads[0]; head !== undefined; head = heads[0]) {
+    yield head.row;
+    const next = head.rows.next();
+    if (next.done === true) heads.shift();
+    else head.row = next.value;
+    // Few clients, and the next row of one is mostly soon: moving it along the list is cheaper than a heap.
+    for (let place = 0; place + 1 < heads.length && heads[place]!.row.atMs > heads[place + 1]!.row.atMs; place += 1) {
+      [heads[place], heads[place + 1]] = [heads[place + 1]!, heads[place]!];
+    }
+  }
+}
+
+function* generateClient(client: ServeGenClient, options: ServeGenOptions, seed: number): Generator<TraceRequest> {
   const random = seededRandom(seed);
+  const lengthsRandom = seededRandom(childSeed(seed, 0));
   const stretches: Stretch[] = [];
   for (const [index, window] of client.windows.entries()) {
     const endS = client.windows[index + 1]?.fromS ?? window.fromS + LAST_WINDOW_S;
@@ -123,10 +143,10 @@ function generateClient(client: ServeGenClient, options: ServeGenOptions, seed: 
     if (untilMs <= fromMs || window.ratePerS === 0) continue;
     stretches.push({ fromMs, untilMs, ratePerS: window.ratePerS * options.rateScale, gap: gapOf(window, random) });
   }
-  return arrivalsAlong(stretches).map((atMs) => {
-    const lengths = lengthsAt(client, atMs / 1000);
-    return { atMs, promptTokens: lengths.prompt.draw(random), outputTokens: lengths.output.draw(random) };
-  });
+  for (const atMs of arrivalsAlong(stretches)) {
+    const { output, prompt } = lengthsAt(client, atMs / 1000);
+    yield { atMs, promptTokens: prompt.draw(lengthsRandom), outputTokens: output.draw(lengthsRandom) };
+  }
 }
 
 function gapOf({ distribution, shape }: ServeGenWindow, random: Random): () => number {

@@ -35,7 +35,7 @@ function turnUs(queued: number): number {
   };
   const queue = { count: queued + 1, workUs: 1e15, bytes: 1e15, ageMs: 600_000 };
   const model = new ServedModel({ ...snapshot, batchPerUnit: 1 }, deps, { ...DEFAULT_LIMITS, queue });
-  const estimate = { work: { prefillUs: 1, decodeUs: 1 }, kvTokens: 10, sequences: 1 };
+  const estimate = { work: { prefillUs: 1, decodeUs: 1 }, kvTokens: 10, outputTokens: 1, sequences: 1 };
   const keyOf = (n: number) => ({ keyId: `key-${n}`, tenantId: 't-bench' });
   let running = model.reserve(keyOf(0), estimate);
   const join = (n: number) => {

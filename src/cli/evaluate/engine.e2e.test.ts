@@ -7,7 +7,7 @@ const sample = fileURLToPath(new URL('../../evaluate/engine/samples/rtx4090-llam
 
 function cubit(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [program, 'evaluate', 'engine', ...args], (error, stdout, stderr) => {
+    execFile(process.execPath, [program, 'evaluate', 'simulator', ...args], (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });
@@ -17,9 +17,10 @@ test('prints the errors of a bundle as JSON, and as a table', async () => {
   const json = await cubit('--bundle', sample, '--json');
   expect(json).toMatchObject({ code: 0, stderr: '' });
   expect(JSON.parse(json.stdout)).toMatchObject({
-    ttftErrPct: expect.any(Number),
-    tpotErrPct: expect.any(Number),
-    e2eErrPct: expect.any(Number),
+    ttftMeanErrPct: expect.any(Number),
+    tpotMeanErrPct: expect.any(Number),
+    e2eMeanErrPct: expect.any(Number),
+    wallMs: expect.any(Number),
   });
   const { code, stdout } = await cubit('--bundle', sample, '--calibrate');
   expect(code).toBe(0);
@@ -32,6 +33,7 @@ test('says what is wrong with the command line and its files', async () => {
     code: 2,
     stderr: expect.stringMatching(/above 0/),
   });
+  expect((await cubit('--bundle', sample, '--calibrate', '1.5')).stderr).toMatch(/share above 0 and below 1/);
   const model = await cubit('--bundle', sample, '--model-config', program);
   expect(model).toMatchObject({ code: 2, stderr: expect.stringMatching(/not a JSON object/) });
 });

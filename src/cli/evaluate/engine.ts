@@ -9,19 +9,30 @@ interface Flags {
   readonly bundle: string;
   readonly modelConfig?: string;
   readonly tflops?: number;
-  readonly calibrate?: boolean;
+  readonly calibrate?: number | true;
 }
 
-/** `cubit evaluate engine`: the simulator against the log of a real engine. */
+/** Share of requests that `--calibrate` without a number uses. */
+const CALIBRATE_SHARE = 0.3;
+
+/** `cubit evaluate simulator`: the engine simulator against the log of a real engine. */
 export function addEvaluateEngine(program: Command, group: Command): void {
   group
-    .command('engine')
-    .description('TTFT, TPOT and E2E of a logged engine run, predicted by simulation from specifications alone')
+    .command('simulator')
+    .alias('engine')
+    .description(
+      'TTFT, TPOT and E2E of a logged engine run, predicted by simulation: from specifications, or calibrated',
+    )
     .requiredOption('--bundle <folder>', 'config.json, meta.json and requests.jsonl of a run (docs/simulator.md)')
     .option('--model-config <file>', 'the model’s published config.json, where the catalogue does not know the model')
     .option('--tflops <n>', 'dense bf16 TFLOPS of one accelerator, where the catalogue does not know it', above(0))
-    .option('--calibrate', 'also calibrate on the stamps of the first 30 % of requests')
+    .option(
+      '--calibrate [share]',
+      'calibrate on the stamps of the first share of requests (0.3), check on the rest',
+      share,
+    )
     .action(async ({ bundle, calibrate, modelConfig, tflops }: Flags) => {
+      const startedMs = performance.now();
       const { evaluateEngine } = await import('../../evaluate/engine.ts');
       const { createFactFinder } = await import('../../evaluate/calculator/facts.ts');
       const { loadCatalog } = await import('../../catalog/load.ts');
@@ -31,12 +42,29 @@ export function addEvaluateEngine(program: Command, group: Command): void {
         createFactFinder(await loadCatalog()),
         {
           ...(modelConfig === undefined ? {} : { modelConfig: readJsonObject(modelConfig) }),
-          ...(calibrate ? { calibrate } : {}),
+          ...(calibrate === undefined ? {} : { calibrate: calibrate === true ? CALIBRATE_SHARE : calibrate }),
           ...(tflops === undefined ? {} : { flopsPerS: tflops * 1e12 }),
         },
       );
-      console.log(program.opts()['json'] ? JSON.stringify(report, null, 2) : table(report));
+      const wallMs = Math.round(performance.now() - startedMs);
+      console.log(
+        program.opts()['json'] ? JSON.stringify({ ...headline(report), ...report, wallMs }, null, 2) : table(report),
+      );
     });
+}
+
+/** The errors that count: on requests that calibration did not see; from specifications alone where there was none. */
+function headline({ calibrated, p99, ...report }: EngineReport) {
+  const means: EngineErrors = calibrated?.heldOut ?? report;
+  const tails = calibrated?.heldOutP99 ?? p99;
+  return {
+    ttftMeanErrPct: means.ttftErrPct,
+    tpotMeanErrPct: means.tpotErrPct,
+    e2eMeanErrPct: means.e2eErrPct,
+    ttftP99ErrPct: tails.ttftErrPct,
+    tpotP99ErrPct: tails.tpotErrPct,
+    e2eP99ErrPct: tails.e2eErrPct,
+  };
 }
 
 function readJsonObject(path: string): Record<string, unknown> {
@@ -63,15 +91,23 @@ function table(report: EngineReport): string {
     row('measured, ms', ms(measured)),
     row('from specifications, ms', ms(predicted)),
     row('  error', percents(errors(report))),
+    row('  error of p99', percents(errors(report.p99))),
     ...(calibrated === undefined
       ? []
       : [
           row(`calibrated on the first ${calibrated.requests}, ms`, ms(calibrated.predicted)),
           row('  error, all requests', percents(errors(calibrated))),
           row('  error, the others', percents(errors(calibrated.heldOut))),
+          row('  error of p99, the others', percents(errors(calibrated.heldOutP99))),
         ]),
     ...assumed.map((line) => `Assumed: ${line}`),
   ].join('\n');
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value > 0 && value < 1) return value;
+  throw new InvalidArgumentError('It wants a share above 0 and below 1.');
 }
 
 function above(min: number): (text: string) => number {

@@ -10,6 +10,7 @@ function estimate(workUs: number, kvTokens = 10, sequences = 1): Estimate {
   return {
     work: { prefillUs: Math.floor(workUs / 4), decodeUs: workUs - Math.floor(workUs / 4) },
     kvTokens,
+    outputTokens: 10,
     sequences,
   };
 }

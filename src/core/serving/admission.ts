@@ -1,4 +1,5 @@
 import { added, type Bucket, capacityUs, drained, drainMs, emptyBucket, withUnits } from './bucket.ts';
+import { breachOf, type LatencyGuard, type Outstanding } from './latency-guard.ts';
 import { NO_WORK, totalUs, type Work } from './work.ts';
 
 /**
@@ -15,19 +16,27 @@ export interface AdmissionLimits {
   /** Sequences a unit decodes together (B*). */
   readonly batchPerUnit: number;
   readonly kvTokensPerUnit: number;
+  /** Promised latencies; without it only batch and KV cache are guarded. */
+  readonly latency?: LatencyGuard;
 }
 
 export interface Estimate {
   readonly work: Work;
   /** Tokens of KV cache it holds when it is done. */
   readonly kvTokens: number;
+  /** Of one sequence. */
+  readonly outputTokens: number;
   /** Sequences it decodes: 1, or the prompts of a batched request. */
   readonly sequences: number;
 }
 
 export type Fit =
   | { readonly fits: true }
-  | { readonly fits: false; readonly because: 'units' | 'bucket' | 'batch' | 'kv'; readonly waitMs: number };
+  | {
+      readonly fits: false;
+      readonly because: 'units' | 'bucket' | 'batch' | 'kv' | 'ttft' | 'tpot';
+      readonly waitMs: number;
+    };
 
 export interface AdmissionTotals {
   readonly reservedUs: number;
@@ -54,6 +63,9 @@ export interface Reservation {
   readonly prefilled: boolean;
 }
 
+/** How long prefill that was let in counts: about as long as an answer's decoding, which it slows. */
+const PREFILL_MEMORY_MS = 10_000;
+
 type OwnReservation = { -readonly [K in keyof Reservation]: Reservation[K] };
 
 export class Admission {
@@ -63,12 +75,16 @@ export class Admission {
   #kvTokens = 0;
   #outstandingUs = 0;
   #prefillAheadUs = 0;
+  /** Prefill let in, fading. */
+  #recentPrefillUs = 0;
+  #prefillAtMs: number;
   #reservedUs = 0;
   #settledUs = 0;
   #returnedUs = 0;
 
   constructor(limits: AdmissionLimits, nowMs: number) {
     this.#limits = limits;
+    this.#prefillAtMs = nowMs;
     this.#bucket = emptyBucket(limits.readyUnits, nowMs);
   }
 
@@ -91,7 +107,8 @@ export class Admission {
     if (this.#kvTokens + estimate.kvTokens > kvTokensPerUnit * readyUnits) {
       return { fits: false, because: 'kv', waitMs: this.#slotMs() };
     }
-    return { fits: true };
+    const breach = this.#breach(estimate, nowMs);
+    return breach === null ? { fits: true } : { fits: false, because: breach, waitMs: this.#slotMs() };
   }
 
   reserve(estimate: Estimate, nowMs: number): Reservation {
@@ -103,6 +120,8 @@ export class Admission {
       prefilled: false,
     };
     this.#running += estimate.sequences;
+    this.#fadePrefill(nowMs);
+    this.#recentPrefillUs += estimate.work.prefillUs;
     this.#grow(reservation, estimate.work, estimate.kvTokens, nowMs);
     return reservation;
   }
@@ -150,6 +169,26 @@ export class Admission {
       settledUs: this.#settledUs,
       returnedUs: this.#returnedUs,
     };
+  }
+
+  #breach(estimate: Estimate, nowMs: number) {
+    const { latency, readyUnits } = this.#limits;
+    if (latency === undefined) return null;
+    this.#fadePrefill(nowMs);
+    const outstanding: Outstanding = {
+      readyUnits,
+      running: this.#running + estimate.sequences,
+      kvTokens: this.#kvTokens + estimate.kvTokens,
+      prefillAheadUs: this.#prefillAheadUs,
+      prefillLoad: this.#recentPrefillUs / (1000 * PREFILL_MEMORY_MS),
+    };
+    return breachOf(latency, outstanding, estimate.work.prefillUs, estimate.outputTokens);
+  }
+
+  #fadePrefill(nowMs: number): void {
+    const ms = Math.max(0, nowMs - this.#prefillAtMs);
+    this.#recentPrefillUs *= Math.exp(-ms / PREFILL_MEMORY_MS);
+    this.#prefillAtMs += ms;
   }
 
   #grow(reservation: Reservation, delta: Work, kvTokens: number, nowMs: number): void {

@@ -54,11 +54,11 @@ export interface RouterSettings {
 
 /** Chosen on Mooncake's conversation trace (docs/simulator.md has the trade-off); the same for all traffic. */
 export const ROUTER_SETTINGS: RouterSettings = {
-  alphaEmpty: 0.3,
-  alphaFull: 0.1,
-  beta: 0.003,
-  gamma: 0.02,
-  loadBound: 4,
+  alphaEmpty: 0.1,
+  alphaFull: 0.02,
+  beta: 0.001,
+  gamma: 0.003,
+  loadBound: 100,
   adapterLoadUs: 500_000,
   blocksMax: 4_096,
 };

@@ -1,4 +1,6 @@
+import { occupiedUnits } from './scaling/load.ts';
 import type { Scaler, ScalingDecision, ScalingObservation } from './scaling/observation.ts';
+import { TimeWindow } from './scaling/window.ts';
 
 /**
  * How many units a served model should have: measured need, headroom for its randomness, patience on the way down. Pure;
@@ -14,6 +16,14 @@ export interface ScalingPolicy {
   readonly ttftMsMax: number | null;
   readonly tpotMsMax: number | null;
 }
+
+/** The defaults for all traffic; only the coefficient is the tenant's. */
+export const SCALING_DEFAULTS: ScalingPolicy = {
+  coefficient: 1,
+  scaleInAfterMs: 300_000,
+  ttftMsMax: null,
+  tpotMsMax: null,
+};
 
 export const SCALING_CAUSES = ['need', 'backlog', 'latency', 'schedule', 'bounds', 'idle', 'wake', 'hold'] as const;
 export type ScalingCause = (typeof SCALING_CAUSES)[number];
@@ -54,8 +64,8 @@ interface Sample {
  */
 export class Scaling implements Scaler {
   readonly #policy: ScalingPolicy;
-  readonly #occupancy = new Smoothed();
-  readonly #offered = new Smoothed();
+  readonly #occupancy = new TimeWindow(SMOOTHING_MS);
+  readonly #offered = new TimeWindow(SMOOTHING_MS);
   /** Falling values: the first is the highest need within the patience. */
   readonly #needs: Sample[] = [];
   /** Offered load of the last start-up time; how much it changed over one, and how much there was, as sums that fade. */
@@ -65,15 +75,16 @@ export class Scaling implements Scaler {
   #requestsPerUnit = 0;
   #startedAtMs: number | null = null;
 
-  constructor(policy: ScalingPolicy) {
-    this.#policy = policy;
+  constructor(policy: Partial<ScalingPolicy> = {}) {
+    this.#policy = { ...SCALING_DEFAULTS, ...policy };
   }
 
   decide(now: ScalingObservation, nowMs: number): ExplainedDecision {
     const { coefficient, scaleInAfterMs } = this.#policy;
     this.#startedAtMs ??= nowMs;
-    const occupancy = occupancyOf(now);
-    const load = this.#occupancy.add(occupancy, nowMs);
+    const occupancy = occupiedUnits(now);
+    this.#occupancy.add(nowMs, occupancy);
+    const load = this.#occupancy.mean();
     const presses = now.queued > 0 || now.refused > 0;
     const lasts = this.#lasts(now, occupancy, nowMs);
     const waiting = lasts ? this.#waitingUnits(now) : 0;
@@ -101,7 +112,8 @@ export class Scaling implements Scaler {
   #lasts(now: ScalingObservation, occupancy: number, nowMs: number): boolean {
     const running = now.units.reduce((sum, unit) => sum + unit.running, 0);
     if (occupancy > 0.5 && running > 0) this.#requestsPerUnit = running / occupancy;
-    const load = this.#offered.add(occupancy + this.#filledBy(now.queued), nowMs);
+    this.#offered.add(nowMs, occupancy + this.#filledBy(now.queued));
+    const load = this.#offered.mean();
     const fades = Math.exp(-now.windowMs / VOLATILITY_MS);
     this.#changed *= fades;
     this.#seen *= fades;
@@ -132,26 +144,6 @@ export class Scaling implements Scaler {
     while (this.#needs[0]!.atMs < nowMs - BURST_PATIENCE * this.#policy.scaleInAfterMs) this.#needs.shift();
     return this.#needs.find(({ atMs }) => atMs >= nowMs - patienceMs)!.value;
   }
-}
-
-/** A mean over the last half minute. */
-class Smoothed {
-  readonly #samples: Sample[] = [];
-
-  add(value: number, atMs: number): number {
-    this.#samples.push({ atMs, value });
-    while (this.#samples[0]!.atMs <= atMs - SMOOTHING_MS) this.#samples.shift();
-    return this.#samples.reduce((sum, sample) => sum + sample.value, 0) / this.#samples.length;
-  }
-}
-
-/** Units' worth of load: each as full as the fullest of its batch, its KV cache and its prefill budget. */
-export function occupancyOf({ units }: ScalingObservation): number {
-  let sum = 0;
-  for (const { state, batchShare, kvShare, prefillShare } of units) {
-    if (state !== 'starting') sum += Math.min(1, Math.max(batchShare, kvShare, prefillShare));
-  }
-  return sum;
 }
 
 /** `k × load + β√load`, in units. */

@@ -17,23 +17,32 @@ export interface EngineErrors {
   readonly e2eErrPct: number;
 }
 
-export function predictedMeans(requests: readonly SimulatedRequest[]): EngineMeans {
+type Statistic = (values: readonly number[]) => number;
+
+/** 99th percentile: the value that 99 % do not exceed. */
+export const p99: Statistic = (values) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(0.99 * sorted.length) - 1)] ?? Number.NaN;
+};
+
+/** Means, or another statistic of the same latencies. */
+export function predictedMeans(requests: readonly SimulatedRequest[], of: Statistic = mean): EngineMeans {
   return {
-    ttftMs: mean(requests.map(({ drainedMs, ttftMs }) => ttftMs - drainedMs)),
-    tpotMs: mean(requests.flatMap(({ tpotMs }) => (tpotMs === null ? [] : [tpotMs]))),
-    e2eMs: mean(requests.map(({ drainedMs, e2eMs }) => e2eMs - drainedMs)),
+    ttftMs: of(requests.map(({ drainedMs, ttftMs }) => ttftMs - drainedMs)),
+    tpotMs: of(requests.flatMap(({ tpotMs }) => (tpotMs === null ? [] : [tpotMs]))),
+    e2eMs: of(requests.map(({ drainedMs, e2eMs }) => e2eMs - drainedMs)),
   };
 }
 
-export function measuredMeans(requests: readonly LoggedRequest[]): EngineMeans {
+export function measuredMeans(requests: readonly LoggedRequest[], of: Statistic = mean): EngineMeans {
   return {
-    ttftMs: mean(requests.map(({ firstTokenS, queuedS }) => (firstTokenS - queuedS) * 1000)),
-    tpotMs: mean(
+    ttftMs: of(requests.map(({ firstTokenS, queuedS }) => (firstTokenS - queuedS) * 1000)),
+    tpotMs: of(
       requests.flatMap(({ firstTokenS, lastTokenS, outputTokens }) =>
         outputTokens > 1 ? [((lastTokenS - firstTokenS) * 1000) / (outputTokens - 1)] : [],
       ),
     ),
-    e2eMs: mean(requests.map(({ lastTokenS, queuedS }) => (lastTokenS - queuedS) * 1000)),
+    e2eMs: of(requests.map(({ lastTokenS, queuedS }) => (lastTokenS - queuedS) * 1000)),
   };
 }
 

@@ -136,7 +136,7 @@ export class Cluster {
       outputTokens: Math.max(1, request.outputTokens),
       arrivedMs: this.#nowMs,
       deadlineMs: this.#nowMs + this.#config.waitMsMax,
-      estimate: { work, kvTokens: promptTokens + expected, sequences: 1 },
+      estimate: { work, kvTokens: promptTokens + expected, outputTokens: expected, sequences: 1 },
       workUs: totalUs(work),
       bytes: 0,
       ticket: null,
