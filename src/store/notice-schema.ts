@@ -71,10 +71,13 @@ export interface NoticeTables {
     /** 1: what is paid per token stops when it is spent. */
     hard_stop: number;
     created_at_ms: number;
-    /** `YYYY-MM` of the next three. */
+    /** `YYYY-MM` of the next five. */
     month: string;
     spent_micros: bigint;
     spent_to_ms: number;
+    /** Of `spent_micros` what changes no more, and up to when. */
+    settled_micros: bigint;
+    settled_to_ms: number;
     /** The highest threshold that was told; 0: none. */
     told_percent: number;
     /** When it is counted next. */

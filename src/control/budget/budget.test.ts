@@ -3,6 +3,7 @@ import { insertReceipts } from '../../store/receipts.ts';
 import { refusal, type TestControl, type TestTenant } from '../fixture.ts';
 import { runJobs, runJobsDying } from '../jobs/fixture.ts';
 import { keyCreate } from '../key/create.ts';
+import { keyUpdate } from '../key/update.ts';
 import { noticeList } from '../notice/list.ts';
 import { at, prepaidWorld } from '../prepaid/fixture.ts';
 import { receipt } from '../usage/fixture.ts';
@@ -109,6 +110,14 @@ describe('labels', () => {
     expect(await state()).toMatchObject({ items: [{ spent: { amount: '6.300000' }, percent: 63 }], stoppedLabels: [] });
     await set({ amount: '6.30', label: 'team=search', hardStop: true });
     expect(await state()).toMatchObject({ spillStopped: false, stoppedLabels: ['team=search'] });
+    // What is settled is not read again, until a key gets other labels.
+    const settled = () => control.store.db.selectFrom('budgets').select('settled_micros').executeTakeFirstOrThrow();
+    await until('2026-04-29T14:00');
+    expect(await settled()).toEqual({ settled_micros: 4_500_000n });
+    await control.call(keyUpdate, tenant.manager, { keyId: other.keyId, label: ['team=search'] });
+    expect(await state()).toMatchObject({ items: [{ spent: { amount: '7.200000' } }] });
+    await until('2026-04-29T15:00');
+    expect(await settled()).toEqual({ settled_micros: 7_200_000n });
   });
 });
 

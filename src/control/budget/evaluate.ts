@@ -27,17 +27,17 @@ export async function evaluate(
     .$if(budgetId === null, (query) => query.where('next_due_ms', '<=', atMs))
     .orderBy('id')
     .execute();
-  const { month, micros } = await spentOf(trx, tenant, budgets, atMs);
+  const spent = await spentOf(trx, tenant, budgets, atMs);
   const after: Row<'budgets'>[] = [];
   for (const budget of budgets) {
-    const spentMicros = micros.get(budget.id) ?? 0n;
+    const now = spent.get(budget.id);
+    if (now === undefined) continue;
+    const { month, spent_micros: spentMicros } = now;
     const toldBefore = budget.month === month ? budget.told_percent : 0;
     const reached = THRESHOLDS.find((percent) => spentMicros * 100n >= budget.amount_micros * BigInt(percent)) ?? 0;
     if (reached > toldBefore) await tell(trx, by, { tenant, budget, month, spentMicros, percent: reached, atMs });
     const changes = {
-      month,
-      spent_micros: spentMicros,
-      spent_to_ms: atMs,
+      ...now,
       told_percent: Math.max(toldBefore, reached),
       next_due_ms: clockHourOf(atMs, tenant.zone).toMs,
     };

@@ -84,6 +84,8 @@ async function write(trx: Trx, ctx: Ctx, { tenantId, label, amountMicros, hardSt
       month: '',
       spent_micros: 0n,
       spent_to_ms: nowMs,
+      settled_micros: 0n,
+      settled_to_ms: 0,
       told_percent: 0,
       next_due_ms: nowMs,
     })

@@ -30,11 +30,8 @@ export const budgetState = defineVerb({
         .where('tenant_id', '=', tenantId)
         .orderBy('label')
         .execute();
-      const { month, micros } = await spentOf(trx, tenant, rows, atMs);
-      const items = rows.map((row) => {
-        const spent = { month, spent_micros: micros.get(row.id) ?? 0n, spent_to_ms: atMs };
-        return budgetView({ ...row, ...spent }, tenant.currency);
-      });
+      const spent = await spentOf(trx, tenant, rows, atMs);
+      const items = rows.map((row) => budgetView({ ...row, ...spent.get(row.id) }, tenant.currency));
       const stopped = items.filter((item) => item.stopped).map(({ label }) => label);
       const stoppedLabels = stopped.filter((label) => label !== null);
       return { tenantId, atMs, spillStopped: stopped.includes(null), stoppedLabels, items };

@@ -41,6 +41,13 @@ export const keyUpdate = defineVerb({
         .where('id', '=', before.id)
         .returningAll()
         .executeTakeFirstOrThrow();
+      // Budgets of labels count the month again, with the labels of now.
+      await trx
+        .updateTable('budgets')
+        .set({ settled_micros: 0n, settled_to_ms: 0 })
+        .where('tenant_id', '=', after.tenant_id)
+        .where('label', '!=', '')
+        .execute();
       const detail = { name: after.name, labels };
       await audit(trx, ctx, { verb: 'key.update', subject: after.id, tenantId: after.tenant_id, detail });
       return keyView(after);

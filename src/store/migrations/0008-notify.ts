@@ -99,6 +99,8 @@ async function budgetTables(db: Kysely<unknown>): Promise<void> {
     .addColumn('month', 'text', required)
     .addColumn('spent_micros', 'bigint', required)
     .addColumn('spent_to_ms', 'bigint', required)
+    .addColumn('settled_micros', 'bigint', required)
+    .addColumn('settled_to_ms', 'bigint', required)
     .addColumn('told_percent', 'bigint', required)
     .addColumn('next_due_ms', 'bigint', required)
     .addUniqueConstraint('budgets_label', ['tenant_id', 'label'])
