@@ -84,7 +84,8 @@ export interface Spread {
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (index: number) => round(sorted[index] ?? Number.NaN);
-  return { min: at(0), median: at(Math.floor(sorted.length / 2)), max: at(sorted.length - 1) };
+  const middle = (sorted[(sorted.length - 1) >> 1] ?? Number.NaN) + (sorted[sorted.length >> 1] ?? Number.NaN);
+  return { min: at(0), median: round(middle / 2), max: at(sorted.length - 1) };
 }
 
 export function round(value: number): number {
