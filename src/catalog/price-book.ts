@@ -9,25 +9,29 @@ import { TokenPrices, tokenPriceFaults } from './token-prices.ts';
  *
  * Money and percents are decimal strings: exact, and readable.
  */
-const decimal = z.string().superRefine((text, context) => {
-  const fault = decimalFault(text, 6);
-  if (fault !== null) context.addIssue({ code: 'custom', message: fault });
-});
+const TEXT = 'a decimal number in quotes, such as "1.80"';
 
-const percent = z.string().superRefine((text, context) => {
-  const fault = decimalFault(text, 4);
-  if (fault !== null) context.addIssue({ code: 'custom', message: fault });
-});
+function decimal(limits: DecimalLimits) {
+  return z.string(TEXT).superRefine((text, context) => {
+    const message = decimalFault(text, limits);
+    if (message !== null) context.addIssue({ code: 'custom', message });
+  });
+}
 
 /** Off the price of a term of so many months or more. */
-const Discount = z.strictObject({ monthsMin: z.int().min(2).max(36), percent });
+const Discount = z.strictObject({
+  monthsMin: z.int('a whole number of months, 2 to 36').min(2).max(36),
+  percent: decimal({ decimals: 4, below: 100, zero: 'leave the discount out' }),
+});
+
+const NOT_SOLD = 'leave the row out when it is not for sale';
 
 const TemplatePrice = z.strictObject({
   templateId: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/, 'lower-case letters, digits, dots and hyphens'),
-  hourly: decimal,
-  monthly: decimal,
+  hourly: decimal({ decimals: 6, max: 10_000_000, zero: NOT_SOLD }),
+  monthly: decimal({ decimals: 6, max: 1_000_000_000, zero: NOT_SOLD }),
   /** Kept from an early refund: 0.3 = 30 %. Never 0: no refund is whole. At most 6 decimals. */
-  penalty: z.number('a number above 0 and up to 1').gt(0).max(1).refine(isMillionths, 'at most 6 decimals'),
+  penalty: z.number('a number above 0 and up to 1').gt(0).max(1).refine(isMillionths, 'has more than 6 decimals'),
   /** Rising months, rising percents; the last that a term is long enough for counts. */
   discounts: z.array(Discount).max(12).optional(),
 });
@@ -44,9 +48,6 @@ const PriceBook = z.strictObject({
 
 export type PriceBook = z.output<typeof PriceBook>;
 export type TemplatePrice = PriceBook['prices'][number];
-
-const HOURLY_MAX = 10_000_000;
-const MONTHLY_MAX = 1_000_000_000;
 
 export interface PriceFault {
   /** As `prices[2].discounts[0].percent`. */
@@ -72,7 +73,7 @@ export interface PriceBookRead {
  */
 export function readPriceBook(raw: unknown, { templateIds, modelIds }: KnownIds): PriceBookRead {
   const result = PriceBook.safeParse(raw);
-  const issues = result.success ? [] : result.error.issues.map(faultOf);
+  const issues = result.success ? [] : result.error.issues.flatMap(faultsOf);
   const { prices, tokenPrices } = (raw ?? {}) as { prices?: unknown; tokenPrices?: unknown };
   const faults = [
     ...issues,
@@ -82,13 +83,17 @@ export function readPriceBook(raw: unknown, { templateIds, modelIds }: KnownIds)
   return { book: result.success && faults.length === 0 ? result.data : null, faults };
 }
 
-function faultOf(issue: z.core.$ZodIssue): PriceFault {
-  const path = issue.path.reduce<string>(
+function faultsOf(issue: z.core.$ZodIssue): PriceFault[] {
+  if (issue.code !== 'unrecognized_keys') return [{ path: pathText(issue.path), message: issue.message }];
+  const message = 'there is no such field; remove it or correct its name';
+  return issue.keys.map((key) => ({ path: pathText([...issue.path, key]), message }));
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
     (whole, key) => (typeof key === 'number' ? `${whole}[${key}]` : `${whole}${whole === '' ? '' : '.'}${String(key)}`),
     '',
   );
-  const help = issue.code === 'unrecognized_keys' ? '; remove it or correct its name' : '';
-  return { path, message: `${issue.message}${help}` };
 }
 
 function rowFaults(rows: readonly unknown[], templateIds: ReadonlySet<string>): PriceFault[] {
@@ -103,53 +108,58 @@ function rowFaults(rows: readonly unknown[], templateIds: ReadonlySet<string>): 
       if (first === undefined) firstOf.set(id, index);
       else report('templateId', `${id} has a price already, in prices[${first}]; keep one`);
     }
-    const price = TemplatePrice.safeParse(row).data;
-    if (price === undefined) continue;
-    checkAmount(price.hourly, HOURLY_MAX, (message) => report('hourly', message));
-    checkAmount(price.monthly, MONTHLY_MAX, (message) => report('monthly', message));
-    checkDiscounts(price.discounts ?? [], report);
+    const discounts = (row as { discounts?: unknown } | null)?.discounts;
+    if (Array.isArray(discounts)) checkOrder(discounts, report);
   }
   return faults;
 }
 
 type Report = (field: string, message: string) => void;
 
-/** Compared as whole numbers; the part behind the point only tells zero from what is not. */
-function checkAmount(text: string, max: number, report: (message: string) => void): void {
-  if (/^[0.]*$/.test(text)) report('is 0; leave the row out when it is not for sale');
-  const [whole = '', decimals = ''] = text.split('.');
-  const over = BigInt(whole) > BigInt(max) || (BigInt(whole) === BigInt(max) && /[1-9]/.test(decimals));
-  if (over) report(`is more than ${max}`);
+/** A discount that is faulty itself is left out. */
+function checkOrder(discounts: readonly unknown[], report: Report): void {
+  let before: z.output<typeof Discount> | undefined;
+  for (const [index, raw] of discounts.entries()) {
+    const discount = Discount.safeParse(raw).data;
+    if (discount === undefined) continue;
+    if (before !== undefined && discount.monthsMin <= before.monthsMin) {
+      report(
+        `discounts[${index}].monthsMin`,
+        `is not above the one before (${before.monthsMin}); order discounts by it`,
+      );
+    }
+    if (before !== undefined && millionthsOf(discount.percent) <= millionthsOf(before.percent)) {
+      const why = 'a longer term cannot cost more';
+      report(`discounts[${index}].percent`, `is not above the one before (${before.percent}): ${why}`);
+    }
+    before = discount;
+  }
 }
 
-function checkDiscounts(discounts: NonNullable<TemplatePrice['discounts']>, report: Report): void {
-  discounts.forEach((discount, index) => {
-    const at = `discounts[${index}]`;
-    const before = discounts[index - 1];
-    if (/^[0.]*$/.test(discount.percent)) report(`${at}.percent`, 'is 0; leave the discount out');
-    if (millionthsOf(discount.percent) >= 100_000_000n) report(`${at}.percent`, 'is not below 100');
-    if (before === undefined) return;
-    if (discount.monthsMin <= before.monthsMin) {
-      report(`${at}.monthsMin`, `is not above the one before (${before.monthsMin}); order discounts by it`);
-    }
-    if (millionthsOf(discount.percent) <= millionthsOf(before.percent)) {
-      report(`${at}.percent`, `is not above the one before (${before.percent}): a longer term cannot cost more`);
-    }
-  });
+interface DecimalLimits {
+  readonly decimals: number;
+  readonly max?: number;
+  readonly below?: number;
+  /** What to do instead of 0. */
+  readonly zero: string;
+}
+
+/** null: it is a decimal number within the limits. Compared as whole numbers of millionths. */
+function decimalFault(text: string, { decimals, max, below, zero }: DecimalLimits): string | null {
+  const [, sign, whole, part] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
+  if (whole === undefined) return `"${text.slice(0, 40)}" is not a decimal number such as 1.80`;
+  if (sign === '-') return 'is negative';
+  if (whole.length > 12) return 'is too large: 12 digits at most before the point';
+  if ((part ?? '').length > decimals) return `has more than ${decimals} decimals`;
+  const millionths = millionthsOf(text);
+  if (millionths === 0n) return `is 0; ${zero}`;
+  if (max !== undefined && millionths > BigInt(max) * 1_000_000n) return `is more than ${max}`;
+  return below !== undefined && millionths >= BigInt(below) * 1_000_000n ? `is not below ${below}` : null;
 }
 
 function millionthsOf(text: string): bigint {
   const [whole = '', decimals = ''] = text.split('.');
   return BigInt(whole) * 1_000_000n + BigInt(decimals.padEnd(6, '0'));
-}
-
-function decimalFault(text: string, decimalsMax: number): string | null {
-  const [, sign, whole, decimals] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
-  if (whole === undefined) return `"${text.slice(0, 40)}" is not a decimal number such as 1.80`;
-  if (sign === '-') return 'is negative';
-  if (whole.length > 12) return 'is too large: 12 digits at most before the point';
-  if ((decimals ?? '').length > decimalsMax) return `has more than ${decimalsMax} decimals`;
-  return null;
 }
 
 function isMillionths(value: number): boolean {

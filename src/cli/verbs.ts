@@ -116,6 +116,7 @@ function addVerb(group: Command, action: string, verb: Verb): void {
 }
 
 function argumentHelp(name: string, field: Field | undefined): string {
+  if (field?.contentMediaType !== undefined) return 'Path of the file';
   return name === 'tenantId' ? 'Id or name' : (field?.description ?? '');
 }
 

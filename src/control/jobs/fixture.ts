@@ -23,11 +23,14 @@ export async function runJobsDying(control: TestControl, dies: () => boolean): P
   const mortal = (kind: IdKind) => {
     if (!dies()) return newId(kind);
     deaths += 1;
-    throw new Error('killed');
+    throw killed;
   };
+  const killed = new Error('killed');
   for (let before = -1; before !== deaths; ) {
     before = deaths;
-    await turn(control, mortal);
+    await turn(control, mortal).catch((error: unknown) => {
+      if (error !== killed) throw error;
+    });
   }
   control.errors.length = 0;
   return deaths;

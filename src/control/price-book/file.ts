@@ -56,3 +56,9 @@ function readCsvFile(text: string, known: KnownIds): BookFile {
     located,
   };
 }
+
+/** By line; what is in no line stays in front, as it comes. */
+export function inOrder(faults: readonly FileFault[]): FileFault[] {
+  const lineOf = ({ where }: FileFault) => Number(/^line (\d+)/.exec(where)?.[1] ?? 0);
+  return faults.toSorted((a, b) => lineOf(a) - lineOf(b));
+}

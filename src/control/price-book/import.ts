@@ -5,11 +5,11 @@ import { invalidInput } from '../input.ts';
 import { LIVE_GROUP_STATES } from '../internal.ts';
 import { defineVerb, type Trx } from '../verb.ts';
 import { bookAt, pricesOf } from './book.ts';
-import { type FileFault, readBookFile } from './file.ts';
+import { type FileFault, inOrder, readBookFile } from './file.ts';
 import { BookVersion, differenceView, PriceDifference, Version } from './schemas.ts';
 import { AHEAD_MS_MIN, insertBook } from './take-in.ts';
 
-const FILE_CHARS_MAX = 1_000_000;
+const FILE_CHARS_MAX = 900_000;
 const DAY_MS = 86_400_000;
 const AHEAD_DAYS_MAX = 1830;
 
@@ -47,7 +47,7 @@ export const priceBookImport = defineVerb({
       const nowMs = ctx.now();
       const { currency } = await bookAt(trx, ctx.catalog, nowMs);
       const faults = [...read.faults, ...standingFaults(read.facts, { kept, currency, nowMs }).map(read.located)];
-      if (read.book === null || faults.length > 0) throw invalidInput(faults.map(faultText));
+      if (read.book === null || faults.length > 0) throw invalidInput(inOrder(faults).map(faultText));
       const validFromMs = Date.parse(read.book.validFrom);
       const follows = await bookAt(trx, ctx.catalog, validFromMs - 1);
       const diff = diffPrices(pricesOf(follows), pricesOf(read.book));
@@ -85,21 +85,26 @@ function standingFaults(
     const what = known ? `${facts.currency} is not the platform's currency` : `there is no currency ${facts.currency}`;
     faults.push({ path: 'currency', message: `${what}; prices here are in ${currency}` });
   }
-  const validFromMs = typeof facts.validFrom === 'string' ? Date.parse(facts.validFrom) : Number.NaN;
+  const validFromMs = instantOf(facts.validFrom);
   const same = kept.find((row) => row.withdrawn_at_ms === null && row.valid_from_ms === validFromMs);
   if (validFromMs < nowMs + AHEAD_MS_MIN) {
     const message = `has to lie a minute ahead or more: prices never reach back (it is ${new Date(nowMs).toISOString()})`;
     faults.push({ path: 'validFrom', message });
   } else if (validFromMs > nowMs + AHEAD_DAYS_MAX * DAY_MS) {
     faults.push({ path: 'validFrom', message: 'lies more than five years ahead' });
-  }
-  if (same !== undefined) {
+  } else if (same !== undefined) {
     faults.push({
       path: 'validFrom',
       message: `version ${same.version} begins then already; withdraw it or choose another`,
     });
   }
   return faults;
+}
+
+/** NaN for what is no instant with its offset: the file's own faults say so. */
+function instantOf(validFrom: unknown): number {
+  const isInstant = typeof validFrom === 'string' && /T.*(Z|[+-]\d\d:?\d\d)$/.test(validFrom);
+  return isInstant ? Date.parse(validFrom) : Number.NaN;
 }
 
 function faultText({ where, message }: FileFault) {

@@ -28,8 +28,8 @@ export function pricesJob(): Job {
         .executeTakeFirst();
       return row?.due_ms ?? null;
     },
-    run: (deps) =>
-      eachDue(deps, {
+    async run(deps) {
+      const run = await eachDue(deps, {
         next: (failed) =>
           deps.db
             .selectFrom('price_books')
@@ -41,7 +41,11 @@ export function pricesJob(): Job {
             .limit(1)
             .executeTakeFirst(),
         handle: (trx, version, dueMs) => startVersion(trx, deps, version, dueMs),
-      }),
+      });
+      // What comes after it would bill by prices that have ended: the turn ends here and is made up for.
+      if (run.failures.length > 0) throw run.failures[0]?.error;
+      return run;
+    },
   };
 }
 
@@ -106,7 +110,7 @@ async function reprice(trx: Trx, deps: JobDeps, groups: readonly Candidate[], at
   const listed = await pricesBy(trx, groups, atMs);
   const added: { readonly group: Candidate; readonly row: NewRow<'group_segments'> }[] = [];
   for (const group of groups) {
-    // An hour that is billed already keeps its price, should an earlier run have failed.
+    // An hour that is billed already keeps its price (the clock was set back before the version was imported).
     const fromMs = Math.max(atMs, billedTo.get(group.tenant_id) ?? 0);
     const own = segments.get(group.id) ?? [];
     const before = own.findLast((segment) => segment.from_ms <= fromMs);

@@ -1,5 +1,6 @@
 import type { PriceBook } from '../../catalog/price-book.ts';
 import type { Catalog } from '../../catalog/schema.ts';
+import { CubitError } from '../../core/errors.ts';
 import type { IdKind } from '../../core/ids.ts';
 import { type AuditActor, audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
@@ -77,7 +78,7 @@ function pricesText({ currency, prices, tokenPrices = [] }: PriceBook): string {
   return JSON.stringify([currency, prices, tokenPrices]);
 }
 
-/** Writes a version. `nextDueMs`: when it starts for running groups first; null: it does not. */
+/** Writes a version. `nextDueMs`: when it starts for running groups first; null: it does not. Throws `conflict`. */
 export async function insertBook(
   trx: Trx,
   by: By,
@@ -91,18 +92,27 @@ export async function insertBook(
 ): Promise<Row<'price_books'>> {
   const { book, source, validFromMs, nextDueMs } = version;
   const validFrom = Date.parse(book.validFrom) === validFromMs ? book.validFrom : new Date(validFromMs).toISOString();
+  const { schema: _, ...facts } = book;
   const row: Row<'price_books'> = {
     version: book.version,
     currency: book.currency,
     valid_from_ms: validFromMs,
     source,
-    document_json: JSON.stringify({ ...book, schema: 1, validFrom }),
+    document_json: JSON.stringify({ schema: 1, ...facts, validFrom }),
     created_at_ms: by.now(),
     withdrawn_at_ms: null,
     next_due_ms: nextDueMs,
     done_to_group_id: null,
   };
-  await trx.insertInto('price_books').values(row).execute();
+  const stored = await trx
+    .insertInto('price_books')
+    .values(row)
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('version')
+    .executeTakeFirst();
+  if (stored === undefined) {
+    throw new CubitError('conflict', 'Another version of the price book was stored at the same moment. Try again.');
+  }
   const detail = { source, validFromMs, prices: book.prices.length };
   await audit(trx, { ...by, actor }, { verb: 'price-book.import', subject: row.version, tenantId: null, detail });
   return row;

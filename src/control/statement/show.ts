@@ -7,6 +7,7 @@ import { requireTenant } from '../internal.ts';
 import { BillingType, Count, EpochMs, Id, Money, money, TenantId } from '../schemas.ts';
 import { defineVerb, type Trx, tenantOf } from '../verb.ts';
 import { groupSums } from './groups.ts';
+import { StatedPrice, statedPrices } from './prices.ts';
 import { savingsOf } from './savings.ts';
 import { tokenSums } from './tokens.ts';
 
@@ -45,6 +46,7 @@ export const statementShow = defineVerb({
         billingType: BillingType,
         unitSeconds: Count.nullable().describe('Postpaid: on the bills of the month'),
         cost: Money.describe('Postpaid: bills issued in the month. Prepaid: earned in the month'),
+        prices: z.array(StatedPrice).describe('That it was reckoned by, in order of time'),
       }),
     ),
     tokens: z
@@ -71,9 +73,10 @@ export const statementShow = defineVerb({
       const month = readMonth(input.month, tenant.zone);
       const accounts = await accountMonths(trx, tenant, month);
       const groups = await groupSums(trx, tenantId, month);
-      return { tenant, month, accounts, groups, tokens: await tokenSums(trx, tenantId, month) };
+      const prices = await statedPrices(trx, tenant, groups, month);
+      return { tenant, month, accounts, groups, prices, tokens: await tokenSums(trx, tenantId, month) };
     });
-    const { tenant, month, accounts, groups, tokens } = statement;
+    const { tenant, month, accounts, groups, prices, tokens } = statement;
     // Beside the transaction: it may read many receipts.
     const toMs = Math.min(ctx.now() + 1, month.toMs);
     const savings = await savingsOf(ctx.db, tenantId, groups, { ...month, toMs, pricedAtMs: toMs - 1 });
@@ -85,8 +88,12 @@ export const statementShow = defineVerb({
       zone: tenant.zone,
       ...month,
       accounts,
-      groups: groups.map((group) => ({ ...group, cost: inMoney(group.costMicros) })),
-      tokens: tokens.map((one) => ({ ...one, cost: inMoney(one.costMicros) })),
+      groups: groups.map(({ costMicros, ...group }) => ({
+        ...group,
+        cost: inMoney(costMicros),
+        prices: prices.get(group.groupId) ?? [],
+      })),
+      tokens: tokens.map(({ costMicros, ...one }) => ({ ...one, cost: inMoney(costMicros) })),
       cost: inMoney(cost),
       savings: savings.map(({ unitsMicros, tokensMicros, ...saving }) => ({
         ...saving,

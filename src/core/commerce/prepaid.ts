@@ -111,10 +111,10 @@ export function restPriceMicros(
 }
 
 /**
- * Whole months that are left of a term at an instant: months × unused seconds ÷ term seconds, rounded down. A discount
- * for long terms goes by them when units join, so that nobody gets a year's for its last day.
+ * Months that are left of a term at an instant, the begun one included: months × unused seconds ÷ term seconds, rounded
+ * up. A discount for long terms goes by them when units join, so that nobody gets a year's for its last day.
  */
 export function monthsLeft(term: { fromMs: number; toMs: number; months: number }, atMs: number): number {
   const { unused, term: seconds } = spanSeconds(term, atMs);
-  return Math.floor((term.months * unused) / seconds);
+  return Math.ceil((term.months * unused) / seconds);
 }
