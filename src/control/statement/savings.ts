@@ -62,8 +62,10 @@ async function costByEndpoint(db: Db, groups: readonly GroupSum[]): Promise<Map<
 /** By endpoint and model: what was answered by units. */
 async function usedBy(db: Db, tenantId: string, span: { readonly fromMs: number; readonly toMs: number }) {
   const used = new Map<string, Map<string, Used>>();
-  for (let atMs = span.fromMs; atMs < span.toMs; atMs += SLICE_MS) {
-    for (const row of await usedIn(db, tenantId, { fromMs: atMs, toMs: Math.min(atMs + SLICE_MS, span.toMs) })) {
+  let atMs = await firstReceiptMs(db, tenantId, span);
+  while (atMs !== null) {
+    const sliceToMs = Math.min(atMs + SLICE_MS, span.toMs);
+    for (const row of await usedIn(db, tenantId, { fromMs: atMs, toMs: sliceToMs })) {
       const models = used.get(row.endpointId) ?? new Map<string, Used>();
       const before = models.get(row.modelId);
       const requests = row.requests + (before?.requests ?? 0);
@@ -71,8 +73,20 @@ async function usedBy(db: Db, tenantId: string, span: { readonly fromMs: number;
       used.set(row.endpointId, models);
     }
     await nextTick();
+    atMs = await firstReceiptMs(db, tenantId, { fromMs: sliceToMs, toMs: span.toMs });
   }
   return used;
+}
+
+async function firstReceiptMs(db: Db, tenantId: string, span: { readonly fromMs: number; readonly toMs: number }) {
+  const first = await db
+    .selectFrom('receipts')
+    .select((eb) => eb.fn.min<number | null>('received_at_ms').as('at_ms'))
+    .where('tenant_id', '=', tenantId)
+    .where('received_at_ms', '>=', span.fromMs)
+    .where('received_at_ms', '<', span.toMs)
+    .executeTakeFirst();
+  return first?.at_ms ?? null;
 }
 
 function usedIn(db: Db, tenantId: string, slice: { readonly fromMs: number; readonly toMs: number }) {

@@ -93,7 +93,7 @@ export const statementShow = defineVerb({
         cost: inMoney(costMicros),
         prices: prices.get(group.groupId) ?? [],
       })),
-      tokens: tokens.map((one) => ({ ...one, cost: inMoney(one.costMicros) })),
+      tokens: tokens.map(({ costMicros, ...one }) => ({ ...one, cost: inMoney(costMicros) })),
       cost: inMoney(cost),
       savings: savings.map(({ unitsMicros, tokensMicros, ...saving }) => ({
         ...saving,
