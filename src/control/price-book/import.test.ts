@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { PriceBook } from '../../catalog/price-book.ts';
-import { OPERATOR, refusal, type TestControl, testControl } from '../fixture.ts';
+import { OPERATOR, OPERATOR_TOKEN, refusal, type TestControl, testControl } from '../fixture.ts';
 import { at } from '../prepaid/fixture.ts';
 import { writeCsvBook } from './csv.ts';
 import { priceBookDiff } from './diff.ts';
@@ -315,4 +315,26 @@ test('a version that is valid, or withdrawn, cannot be withdrawn', async () => {
   await importBook(control, bookOf('june', JUNE));
   expect(await withdraw('june')).toMatchObject({ state: 'withdrawn', withdrawnAtMs: control.nowMs });
   expect((await refusal(withdraw('june'))).message).toContain('is withdrawn already');
+});
+
+test('over HTTP: import, prices of an instant to come, export', async () => {
+  const token = OPERATOR_TOKEN;
+  const body = { file: writeCsvBook(bookOf('june', JUNE, { hourly: '4.00' })) };
+  const imported = await control.http('POST', '/api/v1/price-books', { token, body });
+  expect(imported).toMatchObject({ status: 200, body: { imported: true, version: 'june' } });
+  const { readerKey } = await control.tenant();
+  const then = await control.http('GET', `/api/v1/prices?atMs=${at('2026-06-01T00:00')}`, { token: readerKey });
+  expect(then.body).toMatchObject({ version: 'june', items: [{ hourly: { amount: '4.000000' } }] });
+  const file = await control.http('GET', '/api/v1/price-book/export?version=june&format=csv', { token });
+  expect(file.body['text']).toBe(body.file);
+  const bad = { file: body.file.replace('4.00', '-4') };
+  expect(await control.http('POST', '/api/v1/price-books', { token, body: bad })).toMatchObject({
+    status: 400,
+    body: {
+      error: {
+        code: 'invalid_request',
+        details: { faults: expect.arrayContaining([{ field: 'line 2, hourly', message: 'is negative' }]) },
+      },
+    },
+  });
 });

@@ -90,6 +90,7 @@ async function live(life: Life, jobsEvery: number) {
     if (now % jobsEvery === 0) await runJobs(control);
     const units = life.resizes.find((resize) => resize.minute === now && now > life.orderedAt)?.units;
     if (units !== undefined && now < life.endsAt) {
+      control.fleet.allDrained();
       await control.call(orderResize, OPERATOR, { groupId, units }).catch(() => undefined);
       await control.provisioned();
     }

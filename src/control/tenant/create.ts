@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
 import { invalidField } from '../input.ts';
+import { bookAt } from '../price-book/book.ts';
 import { Name } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { Tenant, tenantView } from './schemas.ts';
@@ -22,7 +23,7 @@ export const tenantCreate = defineVerb({
   output: Tenant,
   async run({ ctx, input }) {
     const zone = canonicalZone(input.zone);
-    const { currency } = ctx.catalog.priceBook;
+    const { currency } = await bookAt(ctx.db, ctx.catalog, ctx.now());
     if (input.currency !== undefined && input.currency !== currency) {
       throw invalidField('currency', `prices here are in ${currency}`);
     }
