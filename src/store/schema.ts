@@ -46,6 +46,8 @@ export interface Database {
     tenant_id: string;
     account: string;
     amount_micros: bigint;
+    /** Of the tenant's account, after this entry: the sum of its entries so far. */
+    balance_micros: bigint;
   };
   endpoints: {
     id: string;
@@ -216,6 +218,12 @@ export interface Database {
     amount_micros: bigint;
     /** The sum written out, for people. */
     arithmetic: string;
+  };
+  /** What is on a group's bills in all: the totals of its last line. Derived, so that the next one finds them at once. */
+  billed_totals: {
+    group_id: string;
+    unit_seconds: number;
+    amount_micros: bigint;
   };
   receipts: {
     id: string;

@@ -15,7 +15,7 @@ export async function post(store: Store, id: string, amount: bigint): Promise<vo
     .execute();
   await store.db
     .insertInto('ledger_entries')
-    .values({ transaction_id: id, tenant_id: 't-1', account: 'wallet', amount_micros: amount })
+    .values({ transaction_id: id, tenant_id: 't-1', account: 'wallet', amount_micros: amount, balance_micros: amount })
     .execute();
 }
 
@@ -49,7 +49,12 @@ export function storeContract(): void {
       expect(await Promise.all(starts.map((child) => once(child, 'exit')))).toEqual(starts.map(() => [0, null]));
       const store = await openStore(database);
       const names = await sql<{ name: string }>`select name from migrations`.execute(store.db);
-      expect(names.rows.map((row) => row.name)).toEqual(['0001-initial', '0002-leases', '0003-prepaid']);
+      expect(names.rows.map((row) => row.name)).toEqual([
+        '0001-initial',
+        '0002-leases',
+        '0003-prepaid',
+        '0009-balances',
+      ]);
       await store.close();
     });
     test('a database of a newer version is refused', async () => {
