@@ -31,7 +31,9 @@ export function createClient(options: ClientOptions, env: NodeJS.ProcessEnv = pr
       if (body !== undefined) init.body = JSON.stringify(body);
       try {
         const reply = await fetch(`${url}/api/v1${path}`, init);
-        const value = parse(await reply.text(), url);
+        const text = await reply.text();
+        const filename = fileOf(reply);
+        const value = filename === null ? parse(text, url) : { filename, body: text };
         if (reply.ok) return value;
         throw errorOf(value, reply.status);
       } catch (error) {
@@ -39,6 +41,11 @@ export function createClient(options: ClientOptions, env: NodeJS.ProcessEnv = pr
       }
     },
   };
+}
+
+/** The name of a file that is sent instead of JSON, or null. */
+function fileOf(reply: Response): string | null {
+  return /^attachment; filename="([\w.-]+)"$/.exec(reply.headers.get('content-disposition') ?? '')?.[1] ?? null;
 }
 
 function noAnswer(url: string, error: unknown): CubitError {

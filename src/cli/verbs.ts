@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { verbs } from '../control/registry.ts';
@@ -69,12 +70,13 @@ function addVerb(group: Command, action: string, verb: Verb): void {
     if (name === 'tenantId' || positional.includes(name)) continue;
     addFlag(command, name, field, schema.required?.includes(name) ?? false);
   }
+  if (verb.download) command.option('--output <file>', 'write it there; to the terminal when left out');
   if (verb.route.method === 'POST') {
     command.option('--idempotency-key <key>', 'a replay with the same key does nothing twice');
   }
   command.action(async () => {
     const options = command.optsWithGlobals<
-      ClientOptions & { json?: boolean; tenant?: string; idempotencyKey?: string }
+      ClientOptions & { json?: boolean; tenant?: string; idempotencyKey?: string; output?: string }
     >();
     const flags: Readonly<Record<string, unknown>> = command.opts();
     const input: Record<string, unknown> = {};
@@ -94,12 +96,29 @@ function addVerb(group: Command, action: string, verb: Verb): void {
         await tenantFor(client, undefined, true);
       throw error;
     });
+    if (verb.download) {
+      await save(answer as Saved, options);
+      return;
+    }
     console.log(
       options.json
         ? JSON.stringify(answer, null, 2)
         : render(answer, verb.columns, process.stdout.isTTY ? process.stdout.columns : undefined),
     );
   });
+}
+
+interface Saved {
+  readonly filename: string;
+  readonly body: string;
+}
+
+/** With --json, the file's name and text for programs. */
+async function save(answer: Saved, { json, output }: { json?: boolean; output?: string }): Promise<void> {
+  if (output !== undefined) await writeFile(output, answer.body);
+  if (json)
+    console.log(JSON.stringify(output === undefined ? answer : { ...answer, body: undefined, output }, null, 2));
+  else if (output === undefined) process.stdout.write(answer.body);
 }
 
 function argumentHelp(name: string, field: Field | undefined): string {

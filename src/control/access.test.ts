@@ -71,6 +71,8 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'bill.list': { tenantId: owner.tenantId },
     'bill.preview': { tenantId: owner.tenantId },
     'bill.show': { billId: bill.id },
+    'bill.export': { billId: bill.id },
+    'statement.export': { tenantId: owner.tenantId, month: '2026-04' },
     'calculator.run': { endpointId },
   };
   const nobodys = ['model.list', 'model.show', 'template.list', 'template.show'];

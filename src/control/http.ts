@@ -3,6 +3,7 @@ import { CubitError, toCubitError } from '../core/errors.ts';
 import { actorOf } from './actor.ts';
 import { answerVerb, type ControlDeps, newId } from './call.ts';
 import { DOCS_PAGE } from './docs-page.ts';
+import type { Download } from './document/download.ts';
 import { toJson } from './json.ts';
 import { API_PREFIX, openApiDocument } from './openapi.ts';
 import { verbs } from './registry.ts';
@@ -64,7 +65,7 @@ async function serve(deps: ControlDeps, verb: Verb, c: Context<Env>): Promise<Re
     requestId: c.var.requestId,
   });
   if (answer.replayed) c.header('idempotent-replayed', 'true');
-  return json(c, answer.json, 200);
+  return verb.download ? file(c, JSON.parse(answer.json) as Download) : json(c, answer.json, 200);
 }
 
 function problem(c: Context<Env>, error: CubitError): Response {
@@ -78,6 +79,16 @@ function json(c: Context<Env>, text: string, status: number): Response {
   c.header('content-type', 'application/json; charset=utf-8');
   c.header('cache-control', 'no-store');
   return c.body(text, status as 200);
+}
+
+/** Saved, not shown: a page that names what tenants typed is not to run in this origin, whatever it holds. */
+function file(c: Context<Env>, { filename, contentType, body }: Download): Response {
+  c.header('content-type', contentType);
+  c.header('content-disposition', `attachment; filename="${filename}"`);
+  c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'; sandbox");
+  c.header('x-content-type-options', 'nosniff');
+  c.header('cache-control', 'no-store');
+  return c.body(body, 200);
 }
 
 function honoPath(verb: Verb): string {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CONTENT_TYPES } from './document/download.ts';
 import { strictInput } from './input.ts';
 import type { Verb } from './verb.ts';
 
@@ -81,11 +82,17 @@ function operationOf(verb: Verb): Json {
       200: {
         description: 'Done',
         headers: { 'x-request-id': { schema: { type: 'string' } } },
-        content: { 'application/json': { schema: schemaOf(verb.output, 'output') } },
+        content: contentOf(verb),
       },
       default: { $ref: '#/components/responses/Problem' },
     },
   };
+}
+
+function contentOf(verb: Verb): Json {
+  if (!verb.download) return { 'application/json': { schema: schemaOf(verb.output, 'output') } };
+  const text = { schema: { type: 'string' } };
+  return Object.fromEntries(Object.values(CONTENT_TYPES).map((type) => [type.split(';')[0], text]));
 }
 
 const IDEMPOTENCY_KEY: Json = {

@@ -1,4 +1,6 @@
 import { auditList } from './audit/list.ts';
+import { billCorrect } from './billing/correct.ts';
+import { billExport } from './billing/export.ts';
 import { billList } from './billing/list.ts';
 import { billPreview } from './billing/preview.ts';
 import { billSettle } from './billing/settle-now.ts';
@@ -33,6 +35,7 @@ import { replicaList } from './replica/list.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
 import { serverRemove } from './server/remove.ts';
+import { statementExport } from './statement/export.ts';
 import { statementShow } from './statement/show.ts';
 import { templateList } from './template/list.ts';
 import { templateShow } from './template/show.ts';
@@ -87,8 +90,11 @@ export const verbs: readonly Verb[] = [
   billList,
   billShow,
   billPreview,
+  billExport,
+  billCorrect,
   billSettle,
   statementShow,
+  statementExport,
   serverAdopt,
   serverList,
   serverRemove,

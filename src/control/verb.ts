@@ -22,6 +22,8 @@ export interface Verb<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
   readonly output: O;
   /** Columns of the CLI's table, for answers that are `{ items: […] }`. */
   readonly columns?: readonly string[];
+  /** The answer is a `Download` (`document/download.ts`): a file over HTTP, and for the CLI. */
+  readonly download?: true;
   /** Fields of the answer that are shown once: a replay of the same Idempotency-Key has null there. */
   readonly once?: readonly string[];
   run(args: { ctx: Ctx; input: z.output<I> }): Promise<z.output<O>>;

@@ -15,6 +15,7 @@ export const ID_PREFIXES = {
   replica: 'rep',
   server: 'srv',
   bill: 'bill',
+  correction: 'cor',
   transaction: 'txn',
   request: 'req',
   audit: 'aud',
@@ -35,7 +36,15 @@ export function formatId(kind: IdKind, bytes: Uint8Array): string {
 export const ID_BYTES = 16;
 
 /** Kinds of which many are written, in order of time: in an index new ones then stand side by side, not one a page. */
-const TIMED_KINDS: ReadonlySet<IdKind> = new Set(['transaction', 'bill', 'recognition', 'notice', 'request', 'audit']);
+const TIMED_KINDS: ReadonlySet<IdKind> = new Set([
+  'transaction',
+  'bill',
+  'correction',
+  'recognition',
+  'notice',
+  'request',
+  'audit',
+]);
 /** 45 bits of milliseconds: until the year 3084. */
 const TIME_SIGNS = 9;
 

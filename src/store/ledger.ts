@@ -168,6 +168,7 @@ export async function checkLedger(db: Kysely<Database>): Promise<LedgerReport> {
     ...(await wrongBalances(db)),
     ...(await unequalBills(db)),
     ...(await wrongTotals(db)),
+    ...(await unequalCorrections(db)),
     ...(await unequalUnearned(db)),
   ];
   return { balanced: problems.length === 0, transactions, problems };
@@ -220,6 +221,18 @@ async function unequalBills(db: Kysely<Database>): Promise<string[]> {
   return rows.map(
     (row) => `${row.id}: ${row.amount_micros} micros, lines ${row.lines_micros}, charged ${row.charged_micros}`,
   );
+}
+
+async function unequalCorrections(db: Kysely<Database>): Promise<string[]> {
+  const { rows } = await sql<{ id: string; amount_micros: bigint; charged_micros: bigint }>`
+    select * from (
+      select c.id, c.amount_micros,
+        (select cast(coalesce(-sum(e.amount_micros), 0) as bigint) from ledger_entries e
+          where e.transaction_id = c.transaction_id and e.account = 'wallet') as charged_micros
+      from bill_corrections c) as sums
+    where amount_micros <> charged_micros
+    limit ${PROBLEMS_MAX}`.execute(db);
+  return rows.map((row) => `${row.id}: ${row.amount_micros} micros, charged ${row.charged_micros}`);
 }
 
 async function unequalUnearned(db: Kysely<Database>): Promise<string[]> {

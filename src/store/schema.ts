@@ -219,6 +219,20 @@ export interface Database {
     /** The sum written out, for people. */
     arithmetic: string;
   };
+  /** Credit and debit notes: what a line of a bill should have been more or less. Never updated, as the bill is not. */
+  bill_corrections: {
+    id: string;
+    tenant_id: string;
+    bill_id: string;
+    /** Names the line. */
+    group_id: string;
+    /** Charged in addition; negative: given back. */
+    amount_micros: bigint;
+    /** For people. */
+    reason: string;
+    issued_at_ms: number;
+    transaction_id: string;
+  };
   /** What is on a group's bills in all: the totals of its last line. Derived, so that the next one finds them at once. */
   billed_totals: {
     group_id: string;

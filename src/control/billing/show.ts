@@ -1,38 +1,28 @@
 import { z } from 'zod';
-import { notFound, scopeOf } from '../internal.ts';
+import { scopeOf } from '../internal.ts';
 import { Count, Id, Money, money } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
-import { Bill, billView, Line } from './schemas.ts';
+import { billDetail } from './detail.ts';
+import { Bill, billView, Correction, correctionView, Line } from './schemas.ts';
 
 export const billShow = defineVerb({
   name: 'bill.show',
-  summary: 'One bill, line by line, with its arithmetic.',
+  summary: 'One bill, line by line, with its arithmetic and the notes that correct it.',
   access: 'read',
   route: { method: 'GET', path: '/bills/{billId}' },
   input: z.strictObject({ billId: Id }),
   output: Bill.extend({
     lines: z.array(
       Line.extend({
+        priceVersions: z.array(z.string()).describe('Of the price books that priced it'),
         unitSecondsTotal: Count.describe("Since the group's start"),
         amountTotal: Money.describe("Since the group's start: lines are differences of these"),
       }),
     ),
+    corrections: z.array(Correction).describe('The bill itself is never changed'),
   }),
   async run({ ctx, input }) {
-    const scope = scopeOf(ctx);
-    const bill = await ctx.db
-      .selectFrom('bills')
-      .selectAll()
-      .where('id', '=', input.billId)
-      .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
-      .executeTakeFirst();
-    if (bill === undefined) throw notFound('bill', input.billId);
-    const lines = await ctx.db
-      .selectFrom('bill_lines')
-      .selectAll()
-      .where('bill_id', '=', bill.id)
-      .orderBy('id')
-      .execute();
+    const { bill, lines, corrections } = await billDetail(ctx.db, scopeOf(ctx), input.billId);
     return {
       ...billView(bill),
       lines: lines.map((line) => ({
@@ -40,9 +30,11 @@ export const billShow = defineVerb({
         unitSeconds: line.unit_seconds,
         amount: money(line.amount_micros, bill.currency),
         arithmetic: line.arithmetic,
+        priceVersions: [...line.priceVersions],
         unitSecondsTotal: line.unit_seconds_total,
         amountTotal: money(line.amount_total_micros, bill.currency),
       })),
+      corrections: corrections.map((row) => correctionView(row, bill.currency)),
     };
   },
 });

@@ -2,8 +2,8 @@ import { type Kysely, sql } from 'kysely';
 
 /**
  * What a charge costs must not grow with a tenant's history: every ledger entry says its account's balance after it, and
- * a group's billed totals are kept in one place. Both are derived; `checkLedger` proves them. `store/schema.ts` has the
- * words.
+ * a group's billed totals are kept in one place. Both are derived; `checkLedger` proves them. And notes that correct
+ * lines of bills. `store/schema.ts` has the words.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema
@@ -35,4 +35,23 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     where id in (select max(id) from bill_lines group by group_id)`.execute(db);
   // With a page for each group, every line would be written to a page of its own.
   await db.schema.dropIndex('bill_lines_group_id_id').execute();
+
+  await db.schema
+    .createTable('bill_corrections')
+    .addColumn('id', 'text', (column) => column.notNull().primaryKey())
+    .addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'))
+    .addColumn('bill_id', 'text', (column) => column.notNull().references('bills.id'))
+    .addColumn('group_id', 'text', (column) => column.notNull().references('instance_groups.id'))
+    .addColumn('amount_micros', 'bigint', (column) => column.notNull())
+    .addColumn('reason', 'text', (column) => column.notNull())
+    .addColumn('issued_at_ms', 'bigint', (column) => column.notNull())
+    .addColumn('transaction_id', 'text', (column) => column.notNull().references('ledger_transactions.id'))
+    .execute();
+  for (const columns of [
+    ['bill_id', 'id'],
+    ['tenant_id', 'issued_at_ms'],
+  ]) {
+    const name = `bill_corrections_${columns.join('_')}`;
+    await db.schema.createIndex(name).on('bill_corrections').columns(columns).execute();
+  }
 }

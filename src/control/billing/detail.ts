@@ -1,0 +1,79 @@
+import type { Database, Row } from '../../store/schema.ts';
+import { type Db, notFound, requireTenant } from '../internal.ts';
+
+export interface BillDetail {
+  readonly bill: Row<'bills'>;
+  readonly tenant: Row<'tenants'>;
+  readonly lines: readonly LineDetail[];
+  /** Oldest first. */
+  readonly corrections: readonly Row<'bill_corrections'>[];
+}
+
+export interface LineDetail extends Row<'bill_lines'> {
+  readonly endpoint_id: string;
+  readonly endpoint_name: string;
+  /** Of the price books that priced its seconds, in order of time. */
+  readonly priceVersions: readonly string[];
+}
+
+/** A bill with everything that explains it. `scope`: the only tenant whose bills may be seen, or null. */
+export async function billDetail(db: Db, scope: string | null, billId: string): Promise<BillDetail> {
+  const bill = await requireBill(db, scope, billId);
+  const lines = await db
+    .selectFrom('bill_lines')
+    .innerJoin('instance_groups', 'instance_groups.id', 'bill_lines.group_id')
+    .innerJoin('endpoints', 'endpoints.id', 'instance_groups.endpoint_id')
+    .where('bill_id', '=', bill.id)
+    .selectAll('bill_lines')
+    .select(['endpoints.id as endpoint_id', 'endpoints.name as endpoint_name'])
+    .orderBy('bill_lines.id')
+    .execute();
+  const versions = await priceVersions(db, bill, lines);
+  return {
+    bill,
+    tenant: await requireTenant(db, bill.tenant_id),
+    lines: lines.map((line) => ({ ...line, priceVersions: versions.get(line.group_id) ?? [] })),
+    corrections: await correctionsOf(db, bill.id),
+  };
+}
+
+export async function requireBill(db: Db, scope: string | null, billId: string): Promise<Row<'bills'>> {
+  const bill = await db
+    .selectFrom('bills')
+    .selectAll()
+    .where('id', '=', billId)
+    .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
+    .executeTakeFirst();
+  if (bill === undefined) throw notFound('bill', billId);
+  return bill;
+}
+
+export function correctionsOf(db: Db, billId: string): Promise<Row<'bill_corrections'>[]> {
+  return db.selectFrom('bill_corrections').selectAll().where('bill_id', '=', billId).orderBy('id').execute();
+}
+
+async function priceVersions(
+  db: Db,
+  { hour_from_ms, hour_to_ms }: Row<'bills'>,
+  lines: readonly Pick<Database['bill_lines'], 'group_id'>[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  if (lines.length === 0) return new Map();
+  const segments = await db
+    .selectFrom('group_segments')
+    .select(['group_id', 'from_ms', 'price_version'])
+    .where(
+      'group_id',
+      'in',
+      lines.map((line) => line.group_id),
+    )
+    .where('from_ms', '<', hour_to_ms)
+    .orderBy('from_ms')
+    .execute();
+  const byGroup = Map.groupBy(segments, (segment) => segment.group_id);
+  return new Map(
+    Array.from(byGroup, ([groupId, own]) => {
+      const within = own.filter((_, i) => (own[i + 1]?.from_ms ?? hour_to_ms) > hour_from_ms);
+      return [groupId, [...new Set(within.map((segment) => segment.price_version))]];
+    }),
+  );
+}
