@@ -7,7 +7,7 @@ import { simulate } from './simulate.ts';
 const DAYS = { days: 5, tenants: 4, deathPercent: 20 };
 type Kind = SoakEvent['kind'];
 
-test.each([1, 3, 5])(
+test.each([1, 3, 4])(
   'five days of chance and death by seed %i: every account, bill, term and lot is what the events say',
   async (seed) => {
     const { mortal, events, counts } = await simulate({ ...DAYS, seed });
