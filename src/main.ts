@@ -14,6 +14,8 @@ import { loadOperatorToken } from './control/operator-token.ts';
 import { overdueJob } from './control/overdue/job.ts';
 import { recogniseJob } from './control/prepaid/recognise-job.ts';
 import { termJob } from './control/prepaid/term-job.ts';
+import { pricesJob } from './control/price-book/job.ts';
+import { takeInCatalog } from './control/price-book/take-in.ts';
 import { startProvisioner } from './control/provision.ts';
 import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
 import { adoptedServers } from './control/server/adopted.ts';
@@ -96,6 +98,7 @@ async function start(
     config.databaseUrl === null ? { path: join(config.dataDir, 'cubit.db') } : { postgresUrl: config.databaseUrl },
   );
   teardown.push(() => store.close());
+  await takeInCatalog({ db: store.db, catalog, now: trustedNow, newId, log });
   // The port first: a taken one is said before weights are fetched.
   const server = await listen(config, log);
   teardown.push(() => new Promise<void>((resolve) => void server.close(() => resolve()).closeAllConnections()));
@@ -156,7 +159,13 @@ async function start(
   });
   teardown.push(() => provisioner.stop());
   const jobs = startJobs({
-    jobs: [settleJob({ issueDelayMs: config.billIssueDelayMs }), overdueJob(control), recogniseJob, termJob(control)],
+    jobs: [
+      pricesJob(),
+      settleJob({ issueDelayMs: config.billIssueDelayMs }),
+      overdueJob(control),
+      recogniseJob,
+      termJob(control),
+    ],
     holder: newId('request'),
     db: store.db,
     now: trustedNow,

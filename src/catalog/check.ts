@@ -1,18 +1,17 @@
 import { architectureFaults } from './check-architecture.ts';
 import type { Entry, Fault } from './fault.ts';
-import type { MachineType, Model, PriceBook, Template } from './schema.ts';
+import type { MachineType, Model, Template } from './schema.ts';
 
 interface Parts {
   readonly models: readonly Entry<Model>[];
   readonly machineTypes: readonly Entry<MachineType>[];
   readonly templates: readonly Entry<Template>[];
-  readonly priceBook: PriceBook | null;
 }
 
 type Report = (path: string, message: string) => void;
 
 /** What no single item can show: names that lead nowhere, items that contradict each other or themselves. */
-export function checkCatalog({ models, machineTypes, templates, priceBook }: Parts): Fault[] {
+export function checkCatalog({ models, machineTypes, templates }: Parts): Fault[] {
   const faults: Fault[] = [];
   const reportFor =
     ({ file, path }: Pick<Entry<unknown>, 'file' | 'path'>): Report =>
@@ -28,8 +27,6 @@ export function checkCatalog({ models, machineTypes, templates, priceBook }: Par
     if (entry.file !== `templates/${entry.id}.json`) report('id', `is ${entry.id}; name the file ${entry.id}.json`);
     if (entry.value) checkTemplate(entry.value, modelById, machineTypeIds, report);
   }
-  if (priceBook)
-    checkPrices(priceBook, new Set(templates.map(({ id }) => id)), reportFor({ file: 'prices.json', path: '' }));
   return faults;
 }
 
@@ -132,16 +129,6 @@ function checkTiers({ engine, tiers }: Template, report: Report): void {
       const latency = tier[key];
       if (latency && latency.p95 < latency.p50) report(`${at}.${key}.p95`, `is below p50 ${latency.p50}; correct one`);
     }
-  });
-}
-
-function checkPrices({ prices }: PriceBook, templateIds: ReadonlySet<string>, report: Report): void {
-  const seen = new Set<string>();
-  prices.forEach(({ templateId }, index) => {
-    const at = `prices[${index}].templateId`;
-    if (!templateIds.has(templateId)) report(at, unknown('template', templateId));
-    if (seen.has(templateId)) report(at, `${templateId} has a price already; keep one`);
-    seen.add(templateId);
   });
 }
 

@@ -6,8 +6,9 @@ import { CubitError } from '../core/errors.ts';
 import { checkCatalog } from './check.ts';
 import { Cloud } from './clouds.ts';
 import type { Entry, Fault } from './fault.ts';
+import { type PriceBook, readPriceBook } from './price-book.ts';
 import { withProfiles } from './profiles.ts';
-import { type Catalog, MachineType, Model, PriceBook, Profile, Template } from './schema.ts';
+import { type Catalog, MachineType, Model, Profile, Template } from './schema.ts';
 
 /** The catalogue that ships with Cubit. */
 export const defaultCatalogDir = fileURLToPath(new URL('../../catalog', import.meta.url));
@@ -25,9 +26,9 @@ export async function loadCatalog(dir: string = defaultCatalogDir, ownProfilesDi
   const profiles = await readProfiles(dir, 'profiles', faults);
   if (ownProfilesDir !== undefined) profiles.push(...(await readProfiles(ownProfilesDir, '', faults)));
   const templates = withProfiles(await readSingles(dir, 'templates', Template, faults), profiles, faults);
-  const priceBook = parse(PriceBook, await readJson(dir, 'prices.json', faults), 'prices.json', '', faults);
+  const priceBook = await readPrices(dir, new Set(templates.map(({ id }) => id)), faults);
   const clouds = await readClouds(dir, faults);
-  faults.push(...checkCatalog({ models, machineTypes, templates, priceBook }));
+  faults.push(...checkCatalog({ models, machineTypes, templates }));
   if (faults.length > 0) throw catalogInvalid(dir, faults);
   return {
     models: byId(models),
@@ -36,6 +37,14 @@ export async function loadCatalog(dir: string = defaultCatalogDir, ownProfilesDi
     priceBook: priceBook!,
     clouds: clouds.flatMap(({ value }) => value ?? []),
   };
+}
+
+async function readPrices(dir: string, templateIds: ReadonlySet<string>, faults: Fault[]): Promise<PriceBook | null> {
+  const raw = await readJson(dir, 'prices.json', faults);
+  if (raw === undefined) return null;
+  const read = readPriceBook(raw, templateIds);
+  faults.push(...read.faults.map((fault) => ({ file: 'prices.json', ...fault })));
+  return read.book;
 }
 
 /** For comparison only: a catalogue may go without. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Cloud } from './clouds.ts';
+import type { PriceBook } from './price-book.ts';
 
 /**
  * The catalogue: models, machine types, templates, prices, as validated data files under `catalog/`. Facts only, each
@@ -269,25 +270,6 @@ export const Profile = z.strictObject({
   ),
 });
 
-/** Money as a decimal string in the file ("1.80"): exact, and readable. At most 6 decimals. */
-const decimal = z.string().regex(/^\d{1,12}(\.\d{1,6})?$/, 'a decimal number with at most 6 decimals');
-
-export const PriceBook = z.strictObject({
-  version: z.string().min(1),
-  currency: z.string().regex(/^[A-Z]{3}$/),
-  validFrom: z.iso.datetime({ offset: true }),
-  notes: z.string().optional(),
-  prices: z.array(
-    z.strictObject({
-      templateId: id,
-      hourly: decimal,
-      monthly: decimal,
-      /** Kept from an early refund: 0.3 = 30 %. Never 0: no refund is whole. */
-      penalty: z.number().gt(0).max(1),
-    }),
-  ),
-});
-
 export type Architecture = z.output<typeof Architecture>;
 export type Model = z.output<typeof Model>;
 export type MachineType = z.output<typeof MachineType>;
@@ -295,7 +277,6 @@ export type Template = z.output<typeof Template>;
 export type Tier = z.output<typeof Tier>;
 export type Profile = z.output<typeof Profile>;
 export type SelfCheck = z.output<typeof SelfCheck>;
-export type PriceBook = z.output<typeof PriceBook>;
 export type Weights = z.output<typeof Weights>;
 
 /** Loaded and cross-checked (every id that is named exists). */

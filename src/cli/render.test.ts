@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { render } from './render.ts';
+import { CubitError } from '../core/errors.ts';
+import { render, renderError } from './render.ts';
 
 const order = (failure: string | null) => ({
   orderId: 'ord-0123456789abcdef',
@@ -34,4 +35,16 @@ test('anything else is an outline', () => {
     'tenantId: t-1\nlines:\n  -\n    amount: 1.000000 CNY\nnone:\n  none',
   );
   expect(render({ items: [], nextCursor: null })).toBe('Nothing yet.');
+});
+
+test('one fault is a sentence, several are a list', () => {
+  const error = (faults: object[]) => new CubitError('invalid_request', 'what they say', { details: { faults } });
+  expect(renderError(error([{ field: 'units', message: 'is 0' }]))).toBe('cubit: what they say [invalid_request]');
+  const two = [
+    { field: 'line 2, hourly', message: 'is negative' },
+    { field: '', message: 'it is empty' },
+  ];
+  expect(renderError(error(two))).toBe(
+    'cubit: 2 faults [invalid_request]\n  line 2, hourly: is negative\n  it is empty',
+  );
 });

@@ -106,9 +106,14 @@ function isScalar(value: Json): value is null | boolean | number | string {
   return value === null || typeof value !== 'object';
 }
 
-/** What went wrong and its code, for stderr. The message names each fault already. */
+/** What went wrong and its code, for stderr; several faults of an input a line each. */
 export function renderError(error: CubitError): string {
-  return `cubit: ${error.message} [${error.code}]`;
+  const faults = error.code === 'invalid_request' ? error.details['faults'] : undefined;
+  if (!Array.isArray(faults) || faults.length < 2) return `cubit: ${error.message} [${error.code}]`;
+  const lines = (faults as { field: string; message: string }[]).map(
+    ({ field, message }) => `  ${field === '' ? '' : `${field}: `}${message}`,
+  );
+  return [`cubit: ${lines.length} faults [${error.code}]`, ...lines].join('\n');
 }
 
 /** The same for programs. */

@@ -5,12 +5,13 @@ import { verbs } from '../control/registry.ts';
 import type { Verb } from '../control/verb.ts';
 import { CubitError } from '../core/errors.ts';
 import { type Client, type ClientOptions, createClient } from './client.ts';
+import { readTextFile } from './files.ts';
 import { render } from './render.ts';
 import { tenantFor } from './tenant.ts';
 
 /**
- * `cubit <noun> <verb>` for every verb of the control plane, made from its definition: parts of the path are arguments,
- * every other field is a flag. What the API can do, the CLI can do.
+ * `cubit <noun> <verb>` for every verb of the control plane, made from its definition: parts of the path and files are
+ * arguments, every other field is a flag. What the API can do, the CLI can do.
  */
 interface Field {
   readonly type?: string | string[];
@@ -21,6 +22,8 @@ interface Field {
   readonly properties?: Readonly<Record<string, Field>>;
   readonly required?: readonly string[];
   readonly default?: unknown;
+  /** It is a file's text: the command line takes the file's path. */
+  readonly contentMediaType?: string;
 }
 
 const NOUNS: Readonly<Record<string, string>> = {
@@ -29,6 +32,8 @@ const NOUNS: Readonly<Record<string, string>> = {
   key: 'API keys of a tenant',
   model: 'models of the catalogue',
   template: 'deployment templates: what one unit of a model is and costs',
+  price: 'what a unit costs by the hour and by the month, now or to come',
+  'price-book': 'versions of the price book: import, compare, export, withdraw',
   calculator: 'how many units a traffic needs; `cubit calc` asks it more easily',
   endpoint: 'what a tenant calls: models, their units, waiting and traffic',
   order: 'buy more units, resize or unsubscribe a group, and what became of it',
@@ -62,7 +67,9 @@ function addVerb(group: Command, action: string, verb: Verb): void {
   };
   const fields = schema.properties ?? {};
   const inPath = [...verb.route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] as string);
-  const positional = inPath.length > 0 || !schema.required?.includes('name') ? inPath : ['name'];
+  const files = Object.keys(fields).filter((name) => fields[name]?.contentMediaType !== undefined);
+  const named = inPath.length > 0 || !schema.required?.includes('name') ? inPath : ['name'];
+  const positional = [...named, ...files];
   const command = group.command(action).description(verb.summary);
   for (const name of positional) command.argument(`<${name}>`, argumentHelp(name, fields[name]));
   for (const [name, field] of Object.entries(fields)) {
@@ -83,7 +90,7 @@ function addVerb(group: Command, action: string, verb: Verb): void {
     for (const name of Object.keys(fields)) {
       const at = positional.indexOf(name);
       const value = at < 0 ? flags[name] : command.args[at];
-      if (value !== undefined) input[name] = value;
+      if (value !== undefined) input[name] = files.includes(name) ? readTextFile(String(value)) : value;
     }
     const client = createClient(options);
     if ('tenantId' in fields) {
@@ -98,6 +105,10 @@ function addVerb(group: Command, action: string, verb: Verb): void {
     });
     if (verb.download) {
       await save(answer as Saved, options);
+      return;
+    }
+    if (verb.prints !== undefined && !options.json) {
+      process.stdout.write(String((answer as Record<string, unknown>)[verb.prints]));
       return;
     }
     console.log(
@@ -122,6 +133,7 @@ async function save(answer: Saved, { json, output }: { json?: boolean; output?: 
 }
 
 function argumentHelp(name: string, field: Field | undefined): string {
+  if (field?.contentMediaType !== undefined) return 'Path of the file';
   return name === 'tenantId' ? 'Id or name' : (field?.description ?? '');
 }
 

@@ -75,7 +75,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'statement.export': { tenantId: owner.tenantId, month: '2026-04' },
     'calculator.run': { endpointId },
   };
-  const nobodys = ['model.list', 'model.show', 'template.list', 'template.show'];
+  const nobodys = ['model.list', 'model.show', 'price.list', 'template.list', 'template.show'];
 
   test('every verb that a tenant may use is in this table', () => {
     const tenants = verbs.filter((verb) => verb.access !== 'operator').map((verb) => verb.name);

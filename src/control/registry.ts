@@ -31,6 +31,13 @@ import { orderRenew } from './order/renew.ts';
 import { orderResize } from './order/resize.ts';
 import { orderShow } from './order/show.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
+import { priceBookDiff } from './price-book/diff.ts';
+import { priceBookExport } from './price-book/export.ts';
+import { priceBookImport } from './price-book/import.ts';
+import { priceBookList } from './price-book/list.ts';
+import { priceList } from './price-book/prices.ts';
+import { priceBookShow } from './price-book/show.ts';
+import { priceBookWithdraw } from './price-book/withdraw.ts';
 import { replicaList } from './replica/list.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
@@ -64,6 +71,13 @@ export const verbs: readonly Verb[] = [
   modelShow,
   templateList,
   templateShow,
+  priceList,
+  priceBookList,
+  priceBookShow,
+  priceBookDiff,
+  priceBookImport,
+  priceBookExport,
+  priceBookWithdraw,
   calculatorRun,
   endpointPreview,
   endpointCreate,

@@ -24,6 +24,8 @@ export interface Verb<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
   readonly columns?: readonly string[];
   /** The answer is a `Download` (`document/download.ts`): a file over HTTP, and for the CLI. */
   readonly download?: true;
+  /** The field of the answer that the CLI prints as it is: a file's text. */
+  readonly prints?: string;
   /** Fields of the answer that are shown once: a replay of the same Idempotency-Key has null there. */
   readonly once?: readonly string[];
   run(args: { ctx: Ctx; input: z.output<I> }): Promise<z.output<O>>;

@@ -4,6 +4,7 @@ import { isPostgres } from './dialect.ts';
 import * as initial from './migrations/0001-initial.ts';
 import * as leases from './migrations/0002-leases.ts';
 import * as prepaid from './migrations/0003-prepaid.ts';
+import * as priceBooks from './migrations/0005-price-books.ts';
 import * as ledger from './migrations/0009-ledger.ts';
 import type { Database } from './schema.ts';
 
@@ -16,6 +17,7 @@ const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
   ['0001-initial', initial],
   ['0002-leases', leases],
   ['0003-prepaid', prepaid],
+  ['0005-price-books', priceBooks],
   ['0009-ledger', ledger],
 ];
 

@@ -86,6 +86,10 @@ export interface Database {
     months: number | null;
     /** Prepaid: taken from the wallet as it was placed; negative: paid back. Paid back in full when it fails. */
     amount_micros: Generated<bigint>;
+    /** Of the price book; null on orders of before there were versions. */
+    price_version: string | null;
+    /** The sums that it paid or paid back by, written out; null when it moved no money. */
+    arithmetic: string | null;
     /** For people, when it failed. */
     failure: string | null;
     created_at_ms: number;
@@ -146,6 +150,8 @@ export interface Database {
     /** The price book's when it was bought. */
     penalty: number;
     price_version: string;
+    /** For the length of the term, an exact decimal number; '0': none. */
+    discount_percent: Generated<string>;
     /** How it was reckoned, for people. */
     arithmetic: string;
     created_at_ms: number;
@@ -195,6 +201,22 @@ export interface Database {
     hourly_price_micros: bigint;
     price_version: string;
   };
+  /** Versions of the price book (`catalog/price-book.ts` says what a document holds). Only withdrawn, never changed. */
+  price_books: {
+    version: string;
+    currency: string;
+    /** Unique among those that are not withdrawn. The earliest one's also holds before it. */
+    valid_from_ms: number;
+    source: 'catalog' | 'import';
+    document_json: string;
+    created_at_ms: number;
+    /** Before it was valid. */
+    withdrawn_at_ms: number | null;
+    /** When it starts next for postpaid groups that run already; null: it did for all of them. */
+    next_due_ms: number | null;
+    /** Up to this one the groups of that start are done. */
+    done_to_group_id: string | null;
+  };
   bills: {
     id: string;
     tenant_id: string;
@@ -218,6 +240,8 @@ export interface Database {
     amount_micros: bigint;
     /** The sum written out, for people. */
     arithmetic: string;
+    /** Of the price book, in order of time, a space between them; null on lines of before there were versions. */
+    price_versions: string | null;
   };
   /** Credit and debit notes: what a line of a bill should have been more or less. Never updated, as the bill is not. */
   bill_corrections: {

@@ -49,7 +49,13 @@ export function storeContract(): void {
       expect(await Promise.all(starts.map((child) => once(child, 'exit')))).toEqual(starts.map(() => [0, null]));
       const store = await openStore(database);
       const names = await sql<{ name: string }>`select name from migrations`.execute(store.db);
-      expect(names.rows.map((row) => row.name)).toEqual(['0001-initial', '0002-leases', '0003-prepaid', '0009-ledger']);
+      expect(names.rows.map((row) => row.name)).toEqual([
+        '0001-initial',
+        '0002-leases',
+        '0003-prepaid',
+        '0005-price-books',
+        '0009-ledger',
+      ]);
       await store.close();
     });
     test('a database of a newer version is refused', async () => {

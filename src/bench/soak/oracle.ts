@@ -29,7 +29,7 @@ type GroupChange = Extract<
 >;
 
 function change(world: World, group: Group, event: GroupChange): void {
-  if (event.kind === 'ready') ready(world, group, event.atMs);
+  if (event.kind === 'ready') ready(group, event.atMs);
   else if (event.kind === 'failed') fail(group, event.atMs);
   else if (event.kind === 'resize') resize(world, group, event);
   else if (event.kind === 'end') end(group, event);
@@ -77,10 +77,10 @@ function buy(world: World, event: Extract<SoakEvent, { readonly kind: 'new' }>):
   if (months !== null) buyMonths(group, months, world.prices);
 }
 
-function ready(world: World, group: Group, nowMs: number): void {
+function ready(group: Group, nowMs: number): void {
   const atMs = moment(group, nowMs);
   if (group.state === 'provisioning') group.fromMs = atMs;
-  else group.changes.push({ atMs, units: group.units, priceMicros: world.prices.hourlyMicros });
+  else group.changes.push({ atMs, units: group.units, priceMicros: group.changes.at(-1)!.priceMicros });
   group.state = 'active';
 }
 

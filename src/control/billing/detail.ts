@@ -1,4 +1,4 @@
-import type { Database, Row } from '../../store/schema.ts';
+import type { Row } from '../../store/schema.ts';
 import { type Db, notFound, requireTenant } from '../internal.ts';
 
 export interface BillDetail {
@@ -28,11 +28,10 @@ export async function billDetail(db: Db, scope: string | null, billId: string): 
     .select(['endpoints.id as endpoint_id', 'endpoints.name as endpoint_name'])
     .orderBy('bill_lines.id')
     .execute();
-  const versions = await priceVersions(db, bill, lines);
   return {
     bill,
     tenant: await requireTenant(db, bill.tenant_id),
-    lines: lines.map((line) => ({ ...line, priceVersions: versions.get(line.group_id) ?? [] })),
+    lines: lines.map((line) => ({ ...line, priceVersions: line.price_versions?.split(' ') ?? [] })),
     corrections: await correctionsOf(db, bill.id),
   };
 }
@@ -50,30 +49,4 @@ export async function requireBill(db: Db, scope: string | null, billId: string):
 
 export function correctionsOf(db: Db, billId: string): Promise<Row<'bill_corrections'>[]> {
   return db.selectFrom('bill_corrections').selectAll().where('bill_id', '=', billId).orderBy('id').execute();
-}
-
-async function priceVersions(
-  db: Db,
-  { hour_from_ms, hour_to_ms }: Row<'bills'>,
-  lines: readonly Pick<Database['bill_lines'], 'group_id'>[],
-): Promise<ReadonlyMap<string, readonly string[]>> {
-  if (lines.length === 0) return new Map();
-  const segments = await db
-    .selectFrom('group_segments')
-    .select(['group_id', 'from_ms', 'price_version'])
-    .where(
-      'group_id',
-      'in',
-      lines.map((line) => line.group_id),
-    )
-    .where('from_ms', '<', hour_to_ms)
-    .orderBy('from_ms')
-    .execute();
-  const byGroup = Map.groupBy(segments, (segment) => segment.group_id);
-  return new Map(
-    Array.from(byGroup, ([groupId, own]) => {
-      const within = own.filter((_, i) => (own[i + 1]?.from_ms ?? hour_to_ms) > hour_from_ms);
-      return [groupId, [...new Set(within.map((segment) => segment.price_version))]];
-    }),
-  );
 }

@@ -57,6 +57,7 @@ export async function openGroups(
         fromMs: part.from_ms,
         units: part.units,
         hourlyPriceMicros: part.hourly_price_micros,
+        priceVersion: part.price_version,
       }));
       const billed = { fromMs: billed_from_ms!, endMs: ended_at_ms, segments };
       const before = { unitSeconds: line.line_unit_seconds ?? 0, amountMicros: line.line_micros ?? 0n };
@@ -86,7 +87,7 @@ function openRows(db: Kysely<Database>, tenantIds: readonly string[]) {
     .innerJoin('group_segments', 'group_segments.group_id', 'open.id')
     .leftJoin('billed_totals', 'billed_totals.group_id', 'open.id')
     .select(['tenant_id', 'endpoint_id', 'billed_from_ms', 'ended_at_ms'])
-    .select(['group_segments.group_id', 'from_ms', 'units', 'hourly_price_micros'])
+    .select(['group_segments.group_id', 'from_ms', 'units', 'hourly_price_micros', 'price_version'])
     .select(['billed_totals.unit_seconds as line_unit_seconds', 'billed_totals.amount_micros as line_micros'])
     .orderBy('billed_from_ms')
     .orderBy('group_segments.group_id')

@@ -101,6 +101,7 @@ function lineRows({ billId, lines }: Issued): NewRow<'bill_lines'>[] {
     amount_total_micros: line.total.amountMicros,
     amount_micros: line.amountMicros,
     arithmetic: line.arithmetic,
+    price_versions: line.priceVersions.join(' '),
   }));
 }
 

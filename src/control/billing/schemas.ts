@@ -55,6 +55,7 @@ export const Line = z.object({
   groupId: Id,
   unitSeconds: Count.describe('Units × seconds'),
   amount: Money,
+  priceVersions: z.array(z.string()).describe('Of the price book, in order of time'),
   arithmetic: z.string().describe('The sum written out'),
 });
 
@@ -76,8 +77,8 @@ export async function unbilled(
   const lines = groups.flatMap(({ groupId, endpointId, billed, before }) => {
     const line = billLine(billed, { ...before, billedToMs: fromMs }, atMs, tenant.currency);
     if (line === null) return [];
-    const { unitSeconds, amountMicros, arithmetic } = line;
-    return [{ groupId, endpointId, unitSeconds, amountMicros, arithmetic }];
+    const { unitSeconds, amountMicros, priceVersions, arithmetic } = line;
+    return [{ groupId, endpointId, unitSeconds, amountMicros, priceVersions: [...priceVersions], arithmetic }];
   });
   const totalMicros = lines.reduce((sum, line) => sum + line.amountMicros, 0n);
   return { billedToMs: fromMs, totalMicros, lines };

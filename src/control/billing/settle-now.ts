@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Job } from '../jobs/job.ts';
 import { runDue } from '../jobs/runner.ts';
 import { overdueJob } from '../overdue/job.ts';
+import { pricesJob } from '../price-book/job.ts';
 import { Count } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { settleJob } from './settle-job.ts';
@@ -31,8 +32,8 @@ export const billSettle = defineVerb({
         return run;
       },
     };
-    // In order with the reclaim of units whose tenant stays overdue: beyond it nothing is billed.
-    const nextMs = await runDue([counted, overdueJob(ctx)], {
+    // In order with new prices and the reclaim of units whose tenant stays overdue: beyond it nothing is billed.
+    const nextMs = await runDue([pricesJob(), counted, overdueJob(ctx)], {
       db: ctx.db,
       now: () => ctx.now(),
       newId: ctx.newId,

@@ -14,7 +14,6 @@ export const billShow = defineVerb({
   output: Bill.extend({
     lines: z.array(
       Line.extend({
-        priceVersions: z.array(z.string()).describe('Of the price books that priced it'),
         unitSecondsTotal: Count.describe("Since the group's start"),
         amountTotal: Money.describe("Since the group's start: lines are differences of these"),
       }),

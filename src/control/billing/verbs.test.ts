@@ -71,6 +71,7 @@ describe('bills', () => {
           endpointId: 'ep-t-1',
           unitSeconds: 8431,
           amount: { amount: '8.431000', currency: 'CNY' },
+          priceVersions: ['v1'],
           arithmetic: '8,431 s × 1 unit × 3.600000 CNY/h ÷ 3600 = 8.431000 CNY',
         },
       ],

@@ -1,3 +1,4 @@
+import { catalogNow } from '../price-book/book.ts';
 import { defineVerb } from '../verb.ts';
 import { answerQuestion } from './answer.ts';
 import { answerInWorker } from './in-worker.ts';
@@ -12,7 +13,8 @@ export const calculatorRun = defineVerb({
   input: CalculatorInput,
   output: CalculatorAnswer,
   async run({ ctx, input }) {
-    const { catalog, fleet } = ctx;
+    const { fleet } = ctx;
+    const catalog = await catalogNow(ctx);
     const servedHere = (templateId: string) => fleet.serves(templateId);
     const isAverages = input.trace === undefined && input.histogram === undefined && input.endpointId === undefined;
     if (isAverages && input.spread === 0) return answerQuestion({ catalog, servedHere, recorded: null }, input);

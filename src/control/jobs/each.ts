@@ -13,9 +13,11 @@ interface Due {
 
 /** Where it is written when a thing is due next (null: never); with an index by `due`, then `id`. */
 export interface DueColumn {
-  readonly table: 'instance_groups' | 'overdues' | 'recognition_standings';
-  readonly id: 'id' | 'tenant_id';
+  readonly table: 'instance_groups' | 'overdues' | 'price_books' | 'recognition_standings';
+  readonly id: 'id' | 'tenant_id' | 'version';
   readonly due: 'due_ms' | 'next_due_ms';
+  /** In what order those of one instant come; by `id` unless told otherwise. */
+  readonly order?: 'valid_from_ms';
 }
 
 /** A job's `nextDueMs`: the earliest instant later than `afterMs`, or null. */
@@ -36,7 +38,7 @@ async function firstDue(
   const others = failed.length === 0 ? sql`` : sql`and ${id} not in (${sql.join(failed)})`;
   const { rows } = await sql<Due>`
     select ${id} as id, ${due} as due_ms from ${sql.table(column.table)}
-    where ${due} <= ${asOfMs} ${others} order by ${due}, ${id} limit 1`.execute(db);
+    where ${due} <= ${asOfMs} ${others} order by ${due}, ${sql.ref(column.order ?? column.id)} limit 1`.execute(db);
   return rows[0];
 }
 

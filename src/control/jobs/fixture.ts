@@ -5,6 +5,7 @@ import type { TestControl } from '../fixture.ts';
 import { overdueJob } from '../overdue/job.ts';
 import { recogniseJob } from '../prepaid/recognise-job.ts';
 import { termJob } from '../prepaid/term-job.ts';
+import { pricesJob } from '../price-book/job.ts';
 import { runDue } from './runner.ts';
 
 /** Every background job, up to the control plane's now. Throws what a job could not do. */
@@ -22,11 +23,14 @@ export async function runJobsDying(control: TestControl, dies: () => boolean): P
   const mortal = (kind: IdKind) => {
     if (!dies()) return newId(kind);
     deaths += 1;
-    throw new Error('killed');
+    throw killed;
   };
+  const killed = new Error('killed');
   for (let before = -1; before !== deaths; ) {
     before = deaths;
-    await turn(control, mortal);
+    await turn(control, mortal).catch((error: unknown) => {
+      if (error !== killed) throw error;
+    });
   }
   control.errors.length = 0;
   return deaths;
@@ -34,6 +38,6 @@ export async function runJobsDying(control: TestControl, dies: () => boolean): P
 
 async function turn(control: TestControl, makeId: (kind: IdKind) => string): Promise<void> {
   const { db, now, log } = control.deps;
-  const jobs = [settleJob(), overdueJob(control.deps), recogniseJob, termJob(control.deps)];
+  const jobs = [pricesJob(), settleJob(), overdueJob(control.deps), recogniseJob, termJob(control.deps)];
   await runDue(jobs, { db, now, log, newId: makeId, signal: new AbortController().signal });
 }

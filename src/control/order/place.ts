@@ -12,7 +12,7 @@ import { replicasById, specsOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
 import { orderThrough } from './move.ts';
 import type { Price } from './price.ts';
-import { moneyOf, type Quote } from './quote.ts';
+import { arithmeticOf, moneyOf, type Quote } from './quote.ts';
 
 /** Throws `unsupported_feature` for what is not sold in this release. */
 export function checkSellable(template: Template): void {
@@ -204,6 +204,8 @@ export async function insertOrder(
     units: quote.units,
     months: quote.months,
     amount_micros: payMicros - refundMicros,
+    price_version: quote.price.version,
+    arithmetic: arithmeticOf(quote).join('; ') || null,
     state: orderThrough(['place', 'pay', 'provision', ...(done ? (['succeed'] as const) : [])]),
     failure: null,
     created_at_ms: nowMs,
@@ -213,14 +215,4 @@ export async function insertOrder(
   await trx.insertInto('orders').values(row).execute();
   await applyPlan(trx, ctx, row, quote);
   return row;
-}
-
-export async function latestSegment(trx: Trx, groupId: string): Promise<Row<'group_segments'>> {
-  return trx
-    .selectFrom('group_segments')
-    .selectAll()
-    .where('group_id', '=', groupId)
-    .orderBy('from_ms', 'desc')
-    .limit(1)
-    .executeTakeFirstOrThrow();
 }

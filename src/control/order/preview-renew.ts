@@ -17,7 +17,7 @@ export const orderPreviewRenew = defineVerb({
       const askedAtMs = ctx.now();
       const group = await requireGroup(trx, scopeOf(ctx), input.groupId);
       const tenant = await requireTenant(trx, group.tenant_id);
-      const quote = quoteRenew(ctx, { tenant, group, months: input.months }, askedAtMs);
+      const quote = await quoteRenew(trx, ctx, { tenant, group, months: input.months }, askedAtMs);
       return previewView(trx, ctx, tenant, { quotes: [quote], askedAtMs });
     });
   },

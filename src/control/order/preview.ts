@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { type BilledGroup, cumulative, type Segment } from '../../core/commerce/billing.ts';
+import { formatPercent } from '../../core/commerce/price-book.ts';
 import { clockHourOf } from '../../core/commerce/term.ts';
 import type { Row } from '../../store/schema.ts';
 import { segmentsOf } from '../group/schemas.ts';
 import { BillingType, Count, EpochMs, Id, Money, money } from '../schemas.ts';
 import type { Ctx, Trx } from '../verb.ts';
 import { freeMicrosOf } from './place.ts';
-import { moneyOf, QUOTE_MS_MAX, type Quote, quoteIdOf } from './quote.ts';
+import { arithmeticOf, moneyOf, QUOTE_MS_MAX, type Quote, quoteIdOf } from './quote.ts';
 import { OrderKind } from './schemas.ts';
 
 const NextBill = z.object({
@@ -27,6 +28,7 @@ export const QuotedOrder = z.object({
   penalty: Money.describe('Kept of the unused money of units that are given back'),
   hourlyPrice: Money.nullable().describe('Postpaid: of one unit'),
   monthlyPrice: Money.nullable().describe('Prepaid: of one unit'),
+  discountPercent: z.string().nullable().describe('Prepaid, for the length of the term: off the price; null: none'),
   priceVersion: z.string(),
   arithmetic: z.array(z.string()).describe('Each sum written out'),
   term: z
@@ -71,7 +73,7 @@ export async function previewView(
 async function quotedView(trx: Trx, tenant: Row<'tenants'>, quote: Quote): Promise<z.output<typeof QuotedOrder>> {
   const { currency } = tenant;
   const { payMicros, refundMicros, penaltyMicros } = moneyOf(quote);
-  const { stretch, buys, closes } = quote.plan;
+  const { stretch } = quote.plan;
   const prepaid = quote.billingType === 'prepaid';
   const { expiryDay, expiresAtMs, reclaimAtMs } = stretch ?? { expiryDay: '', expiresAtMs: 0, reclaimAtMs: 0 };
   return {
@@ -86,11 +88,19 @@ async function quotedView(trx: Trx, tenant: Row<'tenants'>, quote: Quote): Promi
     penalty: money(penaltyMicros, currency),
     hourlyPrice: prepaid ? null : money(quote.price.hourlyPriceMicros, currency),
     monthlyPrice: prepaid ? money(quote.price.monthlyPriceMicros, currency) : null,
+    discountPercent: discountOf(quote),
     priceVersion: quote.price.version,
-    arithmetic: [...buys, ...closes].map((part) => part.arithmetic),
+    arithmetic: arithmeticOf(quote),
     term: stretch === null ? null : { expiryDay, expiresAtMs, reclaimAtMs },
     nextBill: prepaid ? null : await nextBill(trx, tenant, quote),
   };
+}
+
+/** The largest, where units join several terms at once: each sum has its own. */
+function discountOf({ plan }: Quote): string | null {
+  const percents = plan.buys.map((buy) => buy.percentMillionths);
+  const most = percents.toSorted((a, b) => Number(b - a))[0] ?? 0n;
+  return most === 0n ? null : formatPercent(most);
 }
 
 /** The running clock hour of a postpaid group, with the order's units from now on. */

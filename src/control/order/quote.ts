@@ -17,8 +17,9 @@ import {
   together,
 } from '../prepaid/plan.ts';
 import { recognisedToMs } from '../prepaid/recognise.ts';
+import { bookAt, latestSegment, runningPrice } from '../price-book/book.ts';
 import type { Ctx, Trx } from '../verb.ts';
-import { type Price, priceOf } from './price.ts';
+import { checkSame, orderPrice, type Price, quoteChanged } from './price.ts';
 
 /**
  * What an order costs or pays back and what becomes of the term. A preview shows a quote, placing carries one out, and
@@ -54,7 +55,7 @@ export interface WantedUnits {
 
 export async function quoteNew(trx: Trx, ctx: Ctx, wanted: WantedUnits, askedAtMs: number): Promise<Quote> {
   const { tenant, templateId, units, billingType, months } = wanted;
-  const price = priceOf(ctx.catalog, templateId);
+  const price = await orderPrice(trx, ctx, templateId, askedAtMs);
   const facts = { kind: 'new', billingType, groupId: null, templateId, units, price } as const;
   if (billingType === 'postpaid') {
     if (months !== undefined) throw invalidField('months', 'only prepaid units are bought by the month');
@@ -82,9 +83,11 @@ export async function quoteResize(
   groupAfter(group.state, 'resize');
   if (units === group.units) throw invalidField('units', `the group has ${group.units} already`);
   const grows = units > group.units;
-  const price = grows ? priceOf(ctx.catalog, group.template_id) : await ownPrice(trx, ctx, group);
+  const sold = grows ? await orderPrice(trx, ctx, group.template_id, askedAtMs) : null;
+  const postpaid = group.billing_type === 'postpaid';
+  const price = sold !== null && !postpaid ? sold : await ownPrice(trx, ctx, { tenant, group }, askedAtMs);
   const facts = { ...factsOf(group), kind: 'resize', units, price } as const;
-  if (group.billing_type === 'postpaid') return { ...facts, atMs: askedAtMs, plan: NO_PLAN };
+  if (postpaid) return { ...facts, atMs: askedAtMs, plan: NO_PLAN };
   const atMs = await prepaidMoment(trx, group, askedAtMs);
   if (atMs >= (group.expires_at_ms ?? 0)) throw expired(group, 'resized');
   const money = { currency: tenant.currency, price, atMs };
@@ -95,11 +98,12 @@ export async function quoteResize(
 }
 
 /** Throws `invalid_transition` once the group is reclaimed, or due to be. */
-export function quoteRenew(
-  ctx: Pick<Ctx, 'catalog'>,
+export async function quoteRenew(
+  trx: Trx,
+  ctx: Pick<Ctx, 'catalog' | 'now'>,
   { tenant, group, months }: GroupChange & { readonly months: number },
   askedAtMs: number,
-): Quote {
+): Promise<Quote> {
   const { expires_at_ms, reclaim_at_ms } = group;
   if (group.billing_type === 'postpaid' || reclaim_at_ms === null || expires_at_ms === null || group.months === null) {
     throw new CubitError(
@@ -109,7 +113,7 @@ export function quoteRenew(
   }
   if (group.state === 'reclaimed' || askedAtMs >= reclaim_at_ms) throw expired(group, 'renewed');
   groupAfter(group.state, 'renew');
-  const price = priceOf(ctx.catalog, group.template_id);
+  const price = await orderPrice(trx, ctx, group.template_id, askedAtMs);
   const paid = { purchasedAtMs: group.created_at_ms, monthsPaid: group.months, units: group.units };
   const plan = planMonths(paid, months, { ...tenant, price, nowMs: askedAtMs });
   return { ...factsOf(group), kind: 'renew', units: group.units, months, price, atMs: askedAtMs, plan };
@@ -123,7 +127,8 @@ export async function quoteUnsubscribe(
   askedAtMs: number,
 ): Promise<Quote> {
   groupAfter(group.state, 'unsubscribe');
-  const facts = { ...factsOf(group), kind: 'unsubscribe', units: 0, price: await ownPrice(trx, ctx, group) } as const;
+  const price = await ownPrice(trx, ctx, { tenant, group }, askedAtMs);
+  const facts = { ...factsOf(group), kind: 'unsubscribe', units: 0, price } as const;
   if (group.billing_type === 'postpaid') return { ...facts, atMs: askedAtMs, plan: NO_PLAN };
   const atMs = await prepaidMoment(trx, group, askedAtMs);
   const lots = await openLots(trx, group.id);
@@ -148,23 +153,25 @@ function factsOf(group: Row<'instance_groups'>) {
   return { groupId, billingType, templateId, months: null };
 }
 
-/** What the group pays by: its last segment's price by the hour, its last lot's by the month. */
-async function ownPrice(trx: Trx, ctx: Ctx, group: Row<'instance_groups'>): Promise<Price> {
-  const segment = await trx
-    .selectFrom('group_segments')
-    .selectAll()
-    .where('group_id', '=', group.id)
-    .orderBy('from_ms', 'desc')
-    .limit(1)
-    .executeTakeFirstOrThrow();
+/**
+ * What the group pays by: what its units cost by the hour, by the month what its last lot did. Throws `quote_changed`
+ * when a version of the price book has started for it since it was asked.
+ */
+async function ownPrice(trx: Trx, ctx: Ctx, { tenant, group }: GroupChange, askedAtMs: number): Promise<Price> {
   const lot = (await openLots(trx, group.id)).at(-1);
-  const listed = ctx.catalog.priceBook.prices.find((price) => price.templateId === group.template_id);
-  return {
-    hourlyPriceMicros: segment.hourly_price_micros,
+  const { prices } = await bookAt(trx, ctx.catalog, askedAtMs);
+  const listed = prices.find((price) => price.templateId === group.template_id);
+  const rest = {
     monthlyPriceMicros: lot?.monthly_price_micros ?? 0n,
     penalty: lot?.penalty ?? listed?.penalty ?? 1,
-    version: lot?.price_version ?? segment.price_version,
+    discounts: [],
   };
+  if (group.billing_type === 'prepaid') {
+    const last = await latestSegment(trx, group.id);
+    return { ...rest, hourlyPriceMicros: 0n, version: lot?.price_version ?? last.price_version };
+  }
+  const priceAt = async (atMs: number) => ({ ...rest, ...(await runningPrice(trx, group, tenant.zone, atMs)) });
+  return checkSame(group.template_id, await priceAt(askedAtMs), await priceAt(ctx.now()));
 }
 
 function expired(group: Row<'instance_groups'>, what: string): CubitError {
@@ -191,6 +198,11 @@ export function moneyOf({ plan }: Pick<Quote, 'plan'>): QuoteMoney {
     refundMicros: plan.closes.reduce((sum, close) => sum + close.refundMicros, 0n),
     penaltyMicros: plan.closes.reduce((sum, close) => sum + close.penaltyMicros, 0n),
   };
+}
+
+/** Each sum of an order, written out. */
+export function arithmeticOf({ plan }: Pick<Quote, 'plan'>): string[] {
+  return [...plan.buys, ...plan.closes].map((part) => part.arithmetic);
 }
 
 /** `q-<instant>-<hash of every figure>` */
@@ -223,10 +235,4 @@ export function checkAgreed(quoteId: string | undefined, quote: Quote): void {
     'quoteId',
     `giving back prepaid units has a penalty: see it first (order preview-${quote.kind}), and send its quoteId to agree`,
   );
-}
-
-function quoteChanged(why: string): CubitError {
-  return new CubitError('quote_changed', `The quote does not hold any more: ${why}. Preview again.`, {
-    details: { param: 'quoteId' },
-  });
 }

@@ -23,8 +23,8 @@ export const orderRenew = defineVerb({
       const before = await requireGroup(trx, scopeOf(ctx), input.groupId);
       const tenant = await requireTenant(trx, before.tenant_id);
       // What a preview showed a minute before the reclaim is too late a minute after it.
-      quoteRenew(ctx, { tenant, group: before, months }, ctx.now());
-      const quote = quoteRenew(ctx, { tenant, group: before, months }, askedAtMs);
+      await quoteRenew(trx, ctx, { tenant, group: before, months }, ctx.now());
+      const quote = await quoteRenew(trx, ctx, { tenant, group: before, months }, askedAtMs);
       checkQuote(quoteId, [quote], askedAtMs);
       const { group, order } = await renewGroup(trx, ctx, { tenant, before, quote, nowMs: ctx.now() });
       await audit(trx, ctx, {

@@ -6,11 +6,11 @@ import { requireTenant } from '../internal.ts';
 import { closeLots } from '../prepaid/apply.ts';
 import { openLots, planPayBack } from '../prepaid/plan.ts';
 import { recognisedToMs } from '../prepaid/recognise.ts';
+import { runningPrice } from '../price-book/book.ts';
 import type { ProvisionerDeps } from '../provision.ts';
 import type { Trx } from '../verb.ts';
 import { moveGroup, moveOrder } from './move.ts';
-import { insertSegment, latestSegment, segmentPrice } from './place.ts';
-import { type Price, priceOf } from './price.ts';
+import { insertSegment, segmentPrice } from './place.ts';
 
 type Deps = Pick<ProvisionerDeps, 'db' | 'catalog' | 'now' | 'newId' | 'changed'>;
 
@@ -23,7 +23,8 @@ export async function succeedOrder(deps: Deps, group: Row<'instance_groups'>): P
       await moveGroup(trx, group, ['ready'], { billed_from_ms: atMs });
     } else {
       await moveGroup(trx, group, ['resized']);
-      const price = segmentPrice(group, await resizePrice(trx, deps, group));
+      const { zone } = await requireTenant(trx, group.tenant_id);
+      const price = segmentPrice(group, await runningPrice(trx, group, zone, atMs));
       await insertSegment(trx, deps, { groupId: group.id, fromMs: atMs, units: group.units, price });
     }
     return { verb: 'order.succeed', detail: { groupId: group.id, units: group.units, atMs } };
@@ -83,16 +84,4 @@ async function settle(
     throw error;
   }
   deps.changed();
-}
-
-/** A resize is priced by the book of now; a template that is no longer sold keeps the group's price. */
-async function resizePrice(
-  trx: Trx,
-  deps: Deps,
-  group: Row<'instance_groups'>,
-): Promise<Pick<Price, 'hourlyPriceMicros' | 'version'>> {
-  const listed = deps.catalog.priceBook.prices.some((price) => price.templateId === group.template_id);
-  if (listed) return priceOf(deps.catalog, group.template_id);
-  const latest = await latestSegment(trx, group.id);
-  return { hourlyPriceMicros: latest.hourly_price_micros, version: latest.price_version };
 }

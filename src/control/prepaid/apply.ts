@@ -1,4 +1,5 @@
 import { type Account, type Entry, move } from '../../core/commerce/ledger.ts';
+import { formatPercent } from '../../core/commerce/price-book.ts';
 import type { IdKind } from '../../core/ids.ts';
 import { post } from '../../store/ledger.ts';
 import type { NewRow, Row } from '../../store/schema.ts';
@@ -60,6 +61,7 @@ async function buy(
         monthly_price_micros: price.monthlyPriceMicros,
         penalty: price.penalty,
         price_version: price.version,
+        discount_percent: formatPercent(lot.percentMillionths),
         arithmetic: lot.arithmetic,
       })
       .execute();

@@ -3,11 +3,13 @@ import { formatMicros } from '../../core/commerce/money.ts';
 import {
   closeLot,
   type Lot,
+  monthsLeft,
   restPriceMicros,
   spanSeconds,
   takeBack,
   termPriceMicros,
 } from '../../core/commerce/prepaid.ts';
+import { discountMillionths, formatPercent } from '../../core/commerce/price-book.ts';
 import { nextStretch, type Stretch } from '../../core/commerce/term.ts';
 import type { Database, Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
@@ -29,6 +31,8 @@ export interface Plan {
 export interface Buy extends Lot {
   /** The term it belongs to; null: the plan's stretch. */
   readonly termId: string | null;
+  /** For the length of the term; 0n: none. */
+  readonly percentMillionths: bigint;
   readonly arithmetic: string;
 }
 
@@ -59,11 +63,13 @@ export function planMonths(
   if (stretch.toMs > facts.nowMs + TERM_MONTHS_AHEAD_MAX * MONTH_MS_MAX) {
     throw invalidField('months', `a group is paid for at most ${TERM_MONTHS_AHEAD_MAX} months ahead`);
   }
-  const { monthlyPriceMicros } = facts.price;
-  const paidMicros = termPriceMicros(units, months, monthlyPriceMicros);
-  const price = `${formatMicros(monthlyPriceMicros)} ${facts.currency}/month`;
+  const { monthlyPriceMicros, discounts } = facts.price;
+  const percentMillionths = discountMillionths(discounts, months);
+  const paidMicros = termPriceMicros(units, months, monthlyPriceMicros, percentMillionths);
+  const price = `${formatMicros(monthlyPriceMicros)} ${facts.currency}/month${less(percentMillionths)}`;
   const arithmetic = `${count(units, 'unit')} × ${count(months, 'month')} × ${price} = ${sum(paidMicros, facts)}`;
-  const buy = { termId: null, fromMs: stretch.fromMs, toMs: stretch.toMs, units, paidMicros, arithmetic };
+  const { fromMs, toMs } = stretch;
+  const buy = { termId: null, fromMs, toMs, units, paidMicros, percentMillionths, arithmetic };
   return { stretch: { ...stretch, months }, buys: [buy], closes: [] };
 }
 
@@ -78,12 +84,14 @@ export function planGrowth(
     .filter((term) => term.to_ms > atMs)
     .map((term): Buy => {
       const span = { fromMs: term.from_ms, toMs: term.to_ms, months: term.months };
-      const paidMicros = restPriceMicros(added, span, atMs, price.monthlyPriceMicros);
+      const { monthlyPriceMicros, discounts } = price;
+      const percentMillionths = discountMillionths(discounts, monthsLeft(span, atMs));
+      const paidMicros = restPriceMicros(added, span, atMs, { monthlyPriceMicros, percentMillionths });
       const { used, unused, term: seconds } = spanSeconds(span, atMs);
-      const whole = `${count(added, 'unit')} × ${count(term.months, 'month')} × ${formatMicros(price.monthlyPriceMicros)}`;
-      const arithmetic = `${whole} ${facts.currency}/month × ${unused} s ÷ ${seconds} s = ${sum(paidMicros, facts)}`;
+      const whole = `${count(added, 'unit')} × ${count(term.months, 'month')} × ${formatMicros(monthlyPriceMicros)}`;
+      const arithmetic = `${whole} ${facts.currency}/month${less(percentMillionths)} × ${unused} s ÷ ${seconds} s = ${sum(paidMicros, facts)}`;
       const fromMs = term.from_ms + used * 1000;
-      return { termId: term.id, fromMs, toMs: term.to_ms, units: added, paidMicros, arithmetic };
+      return { termId: term.id, fromMs, toMs: term.to_ms, units: added, paidMicros, percentMillionths, arithmetic };
     });
   return { stretch: null, buys, closes: [] };
 }
@@ -154,6 +162,10 @@ export async function prepaidMoment(
   atMs: number,
 ): Promise<number> {
   return billingMoment(trx, group, Math.max(atMs, await recognisedToMs(trx, group.tenant_id)));
+}
+
+function less(percentMillionths: bigint): string {
+  return percentMillionths === 0n ? '' : ` × (1 − ${formatPercent(percentMillionths)} %)`;
 }
 
 function count(many: number, noun: string): string {

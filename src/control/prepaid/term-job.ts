@@ -75,7 +75,9 @@ async function autoRenew(trx: Trx, deps: Deps, due: DueGroup): Promise<boolean> 
   const months = group.auto_renew_months;
   if (months === null) return false;
   try {
-    const quote = quoteRenew(deps, { tenant, group, months }, dueMs);
+    // By the price of the day it was due, however late it is.
+    const asOf = { catalog: deps.catalog, now: () => dueMs };
+    const quote = await quoteRenew(trx, asOf, { tenant, group, months }, dueMs);
     const renewal = { tenant, before: group, quote, nowMs: dueMs };
     const { order, group: renewed } = await renewGroup(trx, deps, renewal);
     const { payMicros } = moneyOf(quote);

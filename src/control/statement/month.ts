@@ -8,6 +8,7 @@ import { requireTenant } from '../internal.ts';
 import { BillingType, Count, EpochMs, Id, Money, money } from '../schemas.ts';
 import type { Trx } from '../verb.ts';
 import { groupSums } from './groups.ts';
+import { StatedPrice, statedPrices } from './prices.ts';
 
 export const Month = z
   .string()
@@ -34,6 +35,7 @@ export const Statement = z.object({
       billingType: BillingType,
       unitSeconds: Count.nullable().describe('Postpaid: on the bills of the month'),
       cost: Money.describe('Postpaid: bills issued in the month. Prepaid: earned in the month'),
+      prices: z.array(StatedPrice).describe('That it was reckoned by, in order of time'),
     }),
   ),
   corrections: z.array(Correction).describe('Credit and debit notes of the month, to bills of any month'),
@@ -46,6 +48,7 @@ export async function statementOf(trx: Trx, tenantId: string, name: string): Pro
   const month = readMonth(name, tenant.zone);
   const accounts = await accountMonths(trx, tenant, month);
   const groups = await groupSums(trx, tenantId, month);
+  const prices = await statedPrices(trx, tenant, groups, month);
   const corrections = await correctionsIn(trx, tenantId, month);
   const cost = [...groups.map((group) => group.costMicros), ...corrections.map((note) => note.amount_micros)];
   return {
@@ -54,7 +57,11 @@ export async function statementOf(trx: Trx, tenantId: string, name: string): Pro
     zone: tenant.zone,
     ...month,
     accounts,
-    groups: groups.map(({ costMicros, ...group }) => ({ ...group, cost: money(costMicros, tenant.currency) })),
+    groups: groups.map(({ costMicros, ...group }) => ({
+      ...group,
+      cost: money(costMicros, tenant.currency),
+      prices: prices.get(group.groupId) ?? [],
+    })),
     corrections: corrections.map((row) => correctionView(row, tenant.currency)),
     cost: money(
       cost.reduce((sum, micros) => sum + micros, 0n),

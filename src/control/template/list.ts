@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { byId } from '../model/schemas.ts';
 import { pageOf } from '../page.ts';
+import { catalogNow } from '../price-book/book.ts';
 import { Id } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { TemplateDetail, templateView } from './schemas.ts';
@@ -14,10 +15,11 @@ export const templateList = defineVerb({
   output: pageOf(TemplateDetail),
   columns: ['id', 'kind', 'price.hourly', 'price.currency', 'capacity.freeUnits', 'name'],
   async run({ ctx, input }) {
+    const now = { ...ctx, catalog: await catalogNow(ctx) };
     const items = [...ctx.catalog.templates.values()]
       .filter((template) => input.modelId === undefined || template.modelId === input.modelId)
       .sort(byId)
-      .map((template) => templateView(ctx, template));
+      .map((template) => templateView(now, template));
     return { items, nextCursor: null };
   },
 });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { notFound } from '../internal.ts';
+import { catalogNow } from '../price-book/book.ts';
 import { Id } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
 import { TemplateDetail, templateView } from './schemas.ts';
@@ -14,6 +15,6 @@ export const templateShow = defineVerb({
   async run({ ctx, input }) {
     const template = ctx.catalog.templates.get(input.templateId);
     if (template === undefined) throw notFound('template', input.templateId);
-    return templateView(ctx, template);
+    return templateView({ ...ctx, catalog: await catalogNow(ctx) }, template);
   },
 });

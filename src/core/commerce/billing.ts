@@ -12,6 +12,8 @@ export interface Segment {
   readonly fromMs: number;
   readonly units: number;
   readonly hourlyPriceMicros: bigint;
+  /** Of the price book, for people. */
+  readonly priceVersion?: string;
 }
 
 export interface BilledGroup {
@@ -33,6 +35,7 @@ export interface Term {
   readonly seconds: number;
   readonly units: number;
   readonly hourlyPriceMicros: bigint;
+  readonly priceVersion?: string;
 }
 
 /** Seconds billed up to an instant: none before the start, then every second that was begun, one at least. */
@@ -55,7 +58,9 @@ export function termsBetween(group: BilledGroup, afterMs: number, atMs: number):
     const seconds =
       cumulativeSeconds(group, Math.min(atMs, stopMs)) -
       cumulativeSeconds(group, Math.min(Math.max(afterMs, startMs), atMs, stopMs));
-    if (seconds > 0) terms.push({ seconds, units: segment.units, hourlyPriceMicros: segment.hourlyPriceMicros });
+    if (seconds <= 0) continue;
+    const { fromMs: _, ...rate } = segment;
+    terms.push({ seconds, ...rate });
   }
   return terms;
 }
@@ -80,6 +85,8 @@ export interface BillLine {
   readonly amountMicros: bigint;
   /** What the next line is counted from. */
   readonly total: Cumulative;
+  /** Of the price book, in order of time. */
+  readonly priceVersions: readonly string[];
   /** The sum written out, for people. */
   readonly arithmetic: string;
 }
@@ -98,12 +105,14 @@ export function billLine(
   const unitSeconds = total.unitSeconds - before.unitSeconds;
   const amountMicros = total.amountMicros - before.amountMicros;
   if (unitSeconds <= 0 || amountMicros < 0n) return null;
-  const arithmetic = writeOut(termsBetween(group, before.billedToMs, atMs), { before, total }, currency);
-  return { unitSeconds, amountMicros, total, arithmetic };
+  const terms = termsBetween(group, before.billedToMs, atMs);
+  const priceVersions = [...new Set(terms.flatMap(({ priceVersion }) => priceVersion ?? []))];
+  const arithmetic = writeOut(terms, { before, total }, currency);
+  return { unitSeconds, amountMicros, total, priceVersions, arithmetic };
 }
 
 /**
- * `8,431 s × 1 unit × 3.600000 CNY/h ÷ 3600 = 8.431000 CNY`. Where a fraction of a micro was carried from the hours
+ * `8,431 s × 1 unit × 3.600000 CNY/h ÷ 3600 = 8.431000 CNY`; terms of several price versions say which. Where a fraction of a micro was carried from the hours
  * before, so that the terms alone would round differently, the difference of the totals is written out as well.
  */
 function writeOut(
@@ -113,7 +122,9 @@ function writeOut(
 ): string {
   const alone = sumOf(terms).amountMicros;
   const amount = total.amountMicros - before.amountMicros;
-  const sum = `${terms.map((term) => writeTerm(term, currency)).join(' + ')} = ${formatMicros(alone)} ${currency}`;
+  const several = new Set(terms.map(({ priceVersion }) => priceVersion)).size > 1;
+  const written = terms.map((term) => `${writeTerm(term, currency)}${several ? ` (${term.priceVersion})` : ''}`);
+  const sum = `${written.join(' + ')} = ${formatMicros(alone)} ${currency}`;
   if (alone === amount) return sum;
   const difference = `${formatMicros(total.amountMicros)} − ${formatMicros(before.amountMicros)}`;
   return `${sum}; rounded since the start: ${difference} = ${formatMicros(amount)} ${currency}`;

@@ -38,7 +38,9 @@ describe('worked examples', () => {
     const toMs = Date.parse('2026-05-14T12:00+08:00');
     const atMs = Date.parse('2026-04-30T12:00+08:00');
     expect(spanSeconds({ fromMs, toMs }, atMs)).toMatchObject({ term: 2_689_200, unused: 1_209_600 });
-    expect(restPriceMicros(1, { fromMs, toMs, months: 1 }, atMs, 1_728_000_000n)).toBe(777_253_012n);
+    expect(restPriceMicros(1, { fromMs, toMs, months: 1 }, atMs, { monthlyPriceMicros: 1_728_000_000n })).toBe(
+      777_253_012n,
+    );
     const lot = { fromMs, toMs, units: 2, paidMicros: termPriceMicros(2, 1, 1_728_000_000n) };
     expect(closeLot(lot, { atMs, units: 2, penalty: 0.3 })).toMatchObject({
       refundMicros: 1_088_154_216n,
@@ -65,7 +67,7 @@ describe('worked examples', () => {
 
   test('two units join for the last ten days of a month of 300.00: 200.00', () => {
     const term = { fromMs: 0, toMs: month.toMs, months: 1 };
-    expect(restPriceMicros(2, term, 20 * DAY_S * 1000, 300_000_000n)).toBe(200_000_000n);
+    expect(restPriceMicros(2, term, 20 * DAY_S * 1000, { monthlyPriceMicros: 300_000_000n })).toBe(200_000_000n);
     expect(termPriceMicros(2, 3, 300_000_000n)).toBe(1_800_000_000n);
   });
 

@@ -1,5 +1,6 @@
 import { refundMicros } from './billing.ts';
-import { floorDivide, roundHalfEven } from './money.ts';
+import { floorDivide } from './money.ts';
+import { discountedMicros } from './price-book.ts';
 
 /**
  * Money of prepaid groups (DESIGN §7). What is paid for a term lies in **lots**: so many units from an instant to the
@@ -84,21 +85,36 @@ export function takeBack<L extends Pick<Lot, 'units'>>(lots: readonly L[], units
   return taken;
 }
 
-/** A whole term: units × months × monthly price. */
-export function termPriceMicros(units: number, months: number, monthlyPriceMicros: bigint): bigint {
-  return BigInt(units) * BigInt(months) * monthlyPriceMicros;
+/** A whole term: units × months × monthly price × (1 − discount), rounded once, half to even. */
+export function termPriceMicros(
+  units: number,
+  months: number,
+  monthlyPriceMicros: bigint,
+  percentMillionths = 0n,
+): bigint {
+  return discountedMicros(BigInt(units) * BigInt(months) * monthlyPriceMicros, percentMillionths);
 }
 
 /**
- * Units that join a running term pay its rest: units × months × monthly price × unused seconds ÷ term seconds, rounded
- * once, half to even.
+ * Units that join a running term pay its rest: units × months × monthly price × (1 − discount) × unused seconds ÷ term
+ * seconds, rounded once, half to even.
  */
 export function restPriceMicros(
   units: number,
   term: { fromMs: number; toMs: number; months: number },
   atMs: number,
-  monthlyPriceMicros: bigint,
+  price: { monthlyPriceMicros: bigint; percentMillionths?: bigint },
 ): bigint {
   const { unused, term: seconds } = spanSeconds(term, atMs);
-  return roundHalfEven(termPriceMicros(units, term.months, monthlyPriceMicros) * BigInt(unused), BigInt(seconds));
+  const whole = BigInt(units) * BigInt(term.months) * price.monthlyPriceMicros;
+  return discountedMicros(whole, price.percentMillionths ?? 0n, BigInt(unused), BigInt(seconds));
+}
+
+/**
+ * Months that are left of a term at an instant, the begun one included: months × unused seconds ÷ term seconds, rounded
+ * up. A discount for long terms goes by them when units join, so that nobody gets a year's for its last day.
+ */
+export function monthsLeft(term: { fromMs: number; toMs: number; months: number }, atMs: number): number {
+  const { unused, term: seconds } = spanSeconds(term, atMs);
+  return Math.ceil((term.months * unused) / seconds);
 }
