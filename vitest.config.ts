@@ -11,7 +11,7 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/*.test.ts'],
           exclude: ['**/*.e2e.test.ts', '**/*.postgres.test.ts'],
-          testTimeout: 20_000,
+          testTimeout: 120_000,
           // Files share a process: half the time, and a unit test that leaves global state behind is a defect.
           isolate: false,
           // Half of their time is waiting for timers and sockets, so more workers than cores pay.

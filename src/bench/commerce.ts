@@ -35,7 +35,7 @@ async function measure(name: string, hours: number, fresh: (run: string) => Prom
   say(`${name}: hour-runs`);
   const runs = await withStore(await fresh('runs'), (store) => hourRuns(store, count('endpoints'), RUNS));
   const progress = (hour: number) => (hour % 24 === 0 ? say(`${name}: history, ${hour} of ${hours} hours`) : undefined);
-  const size = { groups: count('groups'), hours };
+  const size = { groups: count('groups'), hours, onFile: name === 'SQLite' };
   return { hourRun: runs, history: await withStore(await fresh('history'), (store) => history(store, size, progress)) };
 }
 
@@ -86,8 +86,14 @@ if (values.json) {
     PostgreSQL: report.postgres,
   })) {
     console.log(`${name}: ${hourRun.bills} bills, ${hourRun.lines} lines an hour-run: ${hourRun.runMs.join(', ')} ms`);
+    const { at1x, at10x } = past.perLine;
     console.log(
-      `${name}: ${past.lines} lines in ${past.seconds} s; ${past.usPerLine.at1x} µs a line at 1×, ${past.usPerLine.at10x} µs at 10× history (processor: ${past.cpuUsPerLine.at1x} and ${past.cpuUsPerLine.at10x}); memory ${past.rssMb.start} → ${past.rssMb.end} MiB (most ${past.rssMb.max})`,
+      `${name}: ${past.lines} lines in ${past.seconds} s; at 1× and 10× history an hour-run of ${past.groups} groups takes ${past.hourRunMs.at1x} and ${past.hourRunMs.at10x} ms,`,
     );
+    console.log(
+      `${name}: a line ${at1x.us} and ${at10x.us} µs (×${past.ratio.us}), of the processor ${at1x.cpuUs} and ${at10x.cpuUs} µs (×${past.ratio.cpuUs})${at1x.diskBytes === null ? '' : `, to the disk ${at1x.diskBytes} and ${at10x.diskBytes} bytes (×${past.ratio.diskBytes})`}`,
+    );
+    for (const { hour, rss, heap } of past.memoryMb)
+      console.log(`${name}: memory after hour ${hour}: ${rss} MiB resident, ${heap} MiB heap`);
   }
 }

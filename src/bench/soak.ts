@@ -3,8 +3,8 @@ import { check } from './soak/check.ts';
 import { simulate } from './soak/simulate.ts';
 
 /**
- * `npm run soak:commerce -- --seed N`: a year of chance by one seed, then every wallet and bill is computed again by
- * other code from what happened. Exit code 1, and the seed, when anything differs.
+ * `npm run soak:commerce -- --seed N`: a year of chance by one seed, then every account, bill, term and lot is computed
+ * again by other code from what happened. Exit code 1, and the seed, when anything differs.
  */
 const { values } = parseArgs({
   options: {
@@ -34,9 +34,11 @@ try {
     .selectFrom('bills')
     .select((eb) => eb.fn.countAll<number>().as('bills'))
     .executeTakeFirstOrThrow();
+  const notices = await mortal.store.db.selectFrom('notices').select('kind').execute();
   await mortal.store.close();
+  const happened = tally([...events, ...notices].map((event) => event.kind));
   const seconds = Math.round((performance.now() - startedAt) / 1000);
-  report({ seed, days, tenants, ...counts, events: events.length, bills, seconds, faults });
+  report({ seed, days, tenants, ...counts, happened, bills, seconds, faults });
 } catch (error) {
   console.error(`seed ${seed}: the simulation ended with an error`);
   throw error;
@@ -44,10 +46,19 @@ try {
 
 function report(result: { seed: number; faults: string[] } & Record<string, unknown>): void {
   if (values.json) console.log(JSON.stringify(result, null, 2));
-  else for (const [name, value] of Object.entries(result)) console.log(`${name}: ${value}`);
+  else
+    for (const [name, value] of Object.entries(result))
+      console.log(`${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`);
   if (result.faults.length === 0) return;
-  console.error(`seed ${result.seed}: wallets or bills are not what the events say`);
+  console.error(`seed ${result.seed}: accounts, bills, terms or lots are not what the events say`);
   process.exitCode = 1;
+}
+
+/** How often each kind of event came, and each kind of notice. */
+function tally(kinds: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const kind of kinds.toSorted()) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
 }
 
 function whole(name: 'seed' | 'days' | 'tenants', min: number, max: number): number {

@@ -44,7 +44,9 @@ export function createClient(
       if (body !== undefined) init.body = JSON.stringify(body);
       try {
         const reply = await fetch(`${url}/api/v1${path}`, init);
-        const value = parse(await reply.text(), url);
+        const text = await reply.text();
+        const filename = fileOf(reply);
+        const value = filename === null ? parse(text, url) : { filename, body: text };
         if (reply.ok) return value;
         throw errorOf(value, reply.status);
       } catch (error) {
@@ -57,6 +59,11 @@ export function createClient(
 function tokenFor(url: string, options: ClientOptions, env: NodeJS.ProcessEnv): string {
   const said = options.token ?? env['CUBIT_TOKEN'];
   return said ?? loginFor(url, env) ?? ownToken(loadConfig({ dataDir: options.data }, env).dataDir);
+}
+
+/** The name of a file that is sent instead of JSON, or null. */
+function fileOf(reply: Response): string | null {
+  return /^attachment; filename="([\w.-]+)"$/.exec(reply.headers.get('content-disposition') ?? '')?.[1] ?? null;
 }
 
 function noAnswer(url: string, error: unknown): CubitError {

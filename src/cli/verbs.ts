@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { csvOf } from '../control/csv.ts';
@@ -92,12 +93,13 @@ function addVerb(group: Command, action: string, verb: Verb): void {
     if (name === 'tenantId' || positional.includes(name)) continue;
     addFlag(command, name, field, schema.required?.includes(name) ?? false);
   }
+  if (verb.download) command.option('--output <file>', 'write it there; to the terminal when left out');
   if (verb.route.method === 'POST') {
     command.option('--idempotency-key <key>', 'a replay with the same key does nothing twice');
   }
   command.action(async () => {
     const options = command.optsWithGlobals<
-      ClientOptions & { json?: boolean; csv?: boolean; tenant?: string; idempotencyKey?: string }
+      ClientOptions & { json?: boolean; csv?: boolean; tenant?: string; idempotencyKey?: string; output?: string }
     >();
     const flags: Readonly<Record<string, unknown>> = command.opts();
     const input: Record<string, unknown> = {};
@@ -117,6 +119,10 @@ function addVerb(group: Command, action: string, verb: Verb): void {
         await tenantFor(client, undefined, true);
       throw error;
     });
+    if (verb.download) {
+      await save(answer as Saved, options);
+      return;
+    }
     if (verb.prints !== undefined && !options.json) {
       process.stdout.write(String((answer as Record<string, unknown>)[verb.prints]));
       return;
@@ -128,6 +134,19 @@ function addVerb(group: Command, action: string, verb: Verb): void {
         : render(answer, verb.columns, process.stdout.isTTY ? process.stdout.columns : undefined),
     );
   });
+}
+
+interface Saved {
+  readonly filename: string;
+  readonly body: string;
+}
+
+/** With --json, the file's name and text for programs. */
+async function save(answer: Saved, { json, output }: { json?: boolean; output?: string }): Promise<void> {
+  if (output !== undefined) await writeFile(output, answer.body);
+  if (json)
+    console.log(JSON.stringify(output === undefined ? answer : { ...answer, body: undefined, output }, null, 2));
+  else if (output === undefined) process.stdout.write(answer.body);
 }
 
 function argumentHelp(name: string, field: Field | undefined): string {

@@ -119,6 +119,8 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'budget.list': { tenantId: owner.tenantId },
     'budget.state': { tenantId: owner.tenantId },
     'budget.remove': { budgetId },
+    'bill.export': { billId: bill.id },
+    'statement.export': { tenantId: owner.tenantId, month: '2026-04' },
     'calculator.run': { endpointId },
     'member.invite': { tenantId: owner.tenantId, email, role: 'viewer' },
     'member.list': { tenantId: owner.tenantId },

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { z } from 'zod';
 import type { Catalog } from '../catalog/schema.ts';
-import { formatId, ID_BYTES, type IdKind } from '../core/ids.ts';
+import { formatId, formatIdAt, ID_BYTES, type IdKind } from '../core/ids.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
 import type { Sender } from './delivery/message.ts';
@@ -49,9 +49,9 @@ export interface Answer {
   readonly replayed: boolean;
 }
 
-/** Random ids, of the shape that core/ids.ts gives them. */
+/** Random ids, of the shape that core/ids.ts gives them; records' begin with the time. */
 export function newId(kind: IdKind): string {
-  return formatId(kind, randomBytes(ID_BYTES));
+  return formatIdAt(kind, randomBytes(ID_BYTES), Date.now());
 }
 
 const IDS_AT_ONCE = 256;

@@ -4,6 +4,7 @@ import { actorOf } from './actor.ts';
 import { answerVerb, type ControlDeps, newId } from './call.ts';
 import { csvOf } from './csv.ts';
 import { DOCS_PAGE } from './docs-page.ts';
+import type { Download } from './document/download.ts';
 import { toJson } from './json.ts';
 import { API_PREFIX, openApiDocument } from './openapi.ts';
 import { verbs } from './registry.ts';
@@ -66,6 +67,7 @@ async function serve(deps: ControlDeps, verb: Verb, c: Context<Env>): Promise<Re
     requestId: c.var.requestId,
   });
   if (answer.replayed) c.header('idempotent-replayed', 'true');
+  if (verb.download) return file(c, JSON.parse(answer.json) as Download);
   if (/^text\/csv\b/.test(c.req.header('accept') ?? '')) return csv(c, answer.json);
   return json(c, answer.json, 200);
 }
@@ -88,6 +90,16 @@ function csv(c: Context<Env>, answerJson: string): Response {
   c.header('content-type', 'text/csv; charset=utf-8');
   c.header('cache-control', 'no-store');
   return c.body(text);
+}
+
+/** Saved, not shown: a page that names what tenants typed is not to run in this origin, whatever it holds. */
+function file(c: Context<Env>, { filename, contentType, body }: Download): Response {
+  c.header('content-type', contentType);
+  c.header('content-disposition', `attachment; filename="${filename}"`);
+  c.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'; sandbox");
+  c.header('x-content-type-options', 'nosniff');
+  c.header('cache-control', 'no-store');
+  return c.body(body, 200);
 }
 
 function honoPath(verb: Verb): string {

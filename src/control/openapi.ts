@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { rolesWith } from '../core/roles.ts';
+import { CONTENT_TYPES } from './document/download.ts';
 import { strictInput } from './input.ts';
 import type { Verb } from './verb.ts';
 
@@ -82,7 +83,7 @@ function operationOf(verb: Verb): Json {
       200: {
         description: 'Done',
         headers: { 'x-request-id': { schema: { type: 'string' } } },
-        content: { 'application/json': { schema: schemaOf(verb.output, 'output') } },
+        content: contentOf(verb),
       },
       default: { $ref: '#/components/responses/Problem' },
     },
@@ -92,6 +93,12 @@ function operationOf(verb: Verb): Json {
 function needsOf({ access }: Verb): string {
   if (access === 'anyone') return 'Needs no key or token.';
   return `Needs the permission \`${access}\`: ${rolesWith(access).join(', ')}.`;
+}
+
+function contentOf(verb: Verb): Json {
+  if (!verb.download) return { 'application/json': { schema: schemaOf(verb.output, 'output') } };
+  const text = { schema: { type: 'string' } };
+  return Object.fromEntries(Object.values(CONTENT_TYPES).map((type) => [type.split(';')[0], text]));
 }
 
 const IDEMPOTENCY_KEY: Json = {

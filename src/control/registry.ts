@@ -10,6 +10,8 @@ import { applicationList } from './application/list.ts';
 import { applicationRefuse } from './application/refuse.ts';
 import { applicationWithdraw } from './application/withdraw.ts';
 import { auditList } from './audit/list.ts';
+import { billCorrect } from './billing/correct.ts';
+import { billExport } from './billing/export.ts';
 import { billList } from './billing/list.ts';
 import { billPreview } from './billing/preview.ts';
 import { billSettle } from './billing/settle-now.ts';
@@ -96,6 +98,7 @@ import { replicaList } from './replica/list.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
 import { serverRemove } from './server/remove.ts';
+import { statementExport } from './statement/export.ts';
 import { statementShow } from './statement/show.ts';
 import { templateList } from './template/list.ts';
 import { templateShow } from './template/show.ts';
@@ -200,6 +203,8 @@ export const verbs: readonly Verb[] = [
   billList,
   billShow,
   billPreview,
+  billExport,
+  billCorrect,
   billSettle,
   statementShow,
   chargebackShow,
@@ -207,6 +212,7 @@ export const verbs: readonly Verb[] = [
   budgetList,
   budgetState,
   budgetRemove,
+  statementExport,
   serverAdopt,
   serverList,
   serverRemove,

@@ -26,6 +26,8 @@ export interface Verb<I extends z.ZodObject = z.ZodObject, O extends z.ZodType =
   readonly output: O;
   /** Columns of the CLI's table, for answers that are `{ items: […] }`. */
   readonly columns?: readonly string[];
+  /** The answer is a `Download` (`document/download.ts`): a file over HTTP, and for the CLI. */
+  readonly download?: true;
   /** The field of the answer that the CLI prints as it is: a file's text. */
   readonly prints?: string;
   /** Fields of the answer that are shown once: a replay of the same Idempotency-Key has null there. */

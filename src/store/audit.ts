@@ -1,5 +1,6 @@
 import type { Transaction } from 'kysely';
 import type { IdKind } from '../core/ids.ts';
+import { insertAll } from './bulk.ts';
 import type { Database } from './schema.ts';
 
 /** Who did it: a verb's actor, or a background job. */
@@ -45,7 +46,7 @@ export async function auditAll(trx: Transaction<Database>, by: By, entries: read
     ),
     at_ms: by.now(),
   }));
-  await trx.insertInto('audit').values(rows).execute();
+  await insertAll(trx, 'audit', rows);
 }
 
 /** `operator` (the platform's own token), `operator:{memberId}`, `member:{memberId}`, `key:{keyId}`, `system:{job}` or `anyone`. */

@@ -1,9 +1,11 @@
+import fc from 'fast-check';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { move, type Posting } from '../core/commerce/ledger.ts';
 import { audit } from './audit.ts';
+import { insertAll } from './bulk.ts';
 import { testStore } from './fixture.ts';
-import { balanceMicros, checkLedger, post } from './ledger.ts';
+import { balanceMicros, checkLedger, overdrawnOf, post, postAll } from './ledger.ts';
 import type { Store } from './store.ts';
 
 let store: Store;
@@ -74,8 +76,65 @@ test('the check finds a changed entry, a missing one, and a bill that charged so
   expect((await checkLedger(store.db)).problems).toEqual([
     `transaction-1: 2 entries sum to ${1n - 10n ** 17n} micros, not to 0`,
     'transaction-2: 1 entries sum to -3 micros, not to 0',
+    `t-1, entry 2: balance ${10n ** 17n + 1n}, not 2`,
+    `t-1, entry 3: balance ${10n ** 17n - 2n}, not -1`,
     'bill-1: 4 micros, lines 0, charged 3',
   ]);
+});
+
+test('whatever is posted, in whatever batches, the balance kept beside each entry is the sum of the entries', async () => {
+  const one = fc.record({
+    tenantId: fc.constantFrom('t-1', 't-2'),
+    micros: fc.bigInt({ min: 0n, max: 2n ** 60n }),
+    out: fc.boolean(),
+    key: fc.integer({ min: 0, max: 30 }),
+  });
+  let run = 0;
+  const sums = new Map([
+    ['t-1', 0n],
+    ['t-2', 0n],
+  ]);
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(one, { minLength: 1, maxLength: 8, selector: ({ key }) => key }), async (many) => {
+      run += 1;
+      const postings = many.map(({ tenantId, micros, out, key }): Posting => {
+        sums.set(tenantId, sums.get(tenantId)! + (out ? -(micros / 100n) : micros / 100n));
+        const entries = out ? move(micros / 100n, 'wallet', 'revenue') : move(micros / 100n, 'cash', 'wallet');
+        return { ...posting, tenantId, idempotencyKey: `run ${run} ${key}`, entries };
+      });
+      await store.db.transaction().execute((trx) => postAll(trx, by, postings));
+      // A replay of some of them changes nothing.
+      await store.db.transaction().execute((trx) => postAll(trx, by, postings.slice(0, 2)));
+      for (const [tenantId, sum] of sums) expect(await balanceMicros(store.db, tenantId)).toBe(sum);
+      expect(await overdrawnOf(store.db, [...sums.keys()])).toEqual(
+        new Set([...sums].flatMap(([tenantId, sum]) => (sum < 0n ? [tenantId] : []))),
+      );
+    }),
+    { numRuns: 20 },
+  );
+  expect(await checkLedger(store.db)).toMatchObject({ balanced: true, problems: [] });
+});
+
+test('many rows go in by one statement: in order, exact, quotes, nulls and all', async () => {
+  const micros = 2n ** 62n + 1n;
+  await write();
+  const memo = `it's a "memo" \\ with 中文 and \n a line`;
+  const rows = Array.from({ length: 1203 }, (_, i) => ({
+    transaction_id: 'transaction-1',
+    tenant_id: 't-1',
+    account: `${memo} ${i}`,
+    amount_micros: i % 2 === 0 ? micros : -micros,
+    balance_micros: BigInt(i),
+  }));
+  await store.db.transaction().execute((trx) => insertAll(trx, 'ledger_entries', rows));
+  const read = await store.db
+    .selectFrom('ledger_entries')
+    .select(['transaction_id', 'tenant_id', 'account', 'amount_micros', 'balance_micros'])
+    .where('account', 'like', 'it%')
+    .orderBy('id')
+    .execute();
+  expect(read).toEqual(rows);
+  expect(await store.db.transaction().execute((trx) => insertAll(trx, 'ledger_entries', []))).toEqual([]);
 });
 
 test('an audit row says who, and goes with its transaction', async () => {

@@ -2,6 +2,7 @@ import { type Kysely, sql, type Transaction } from 'kysely';
 import { assertBalanced, type Entry, type Posting } from '../core/commerce/ledger.ts';
 import { CubitError } from '../core/errors.ts';
 import type { IdKind } from '../core/ids.ts';
+import { insertAll } from './bulk.ts';
 import type { Database } from './schema.ts';
 
 export interface Posted {
@@ -40,15 +41,14 @@ export async function postAll(
     booked_at_ms: posting.bookedAtMs,
     created_at_ms: by.now(),
   }));
-  const inserted = await trx
-    .insertInto('ledger_transactions')
-    .values(rows)
-    .onConflict((conflict) => conflict.column('idempotency_key').doNothing())
-    .returning(['id', 'idempotency_key'])
-    .execute();
-  const ids = new Map(inserted.map((row) => [row.idempotency_key, row.id]));
-  const entries = postings.flatMap((posting) => entryRows(ids.get(posting.idempotencyKey), posting));
-  if (entries.length > 0) await trx.insertInto('ledger_entries').values(entries).execute();
+  const inserted = await insertAll(
+    trx,
+    'ledger_transactions',
+    rows,
+    sql`on conflict (idempotency_key) do nothing returning id, idempotency_key`,
+  );
+  const ids = new Map(inserted.map((row) => [row['idempotency_key'], row['id'] as string]));
+  await insertEntries(trx, ids, postings);
   const posted: Posted[] = [];
   for (const posting of postings) {
     const id = ids.get(posting.idempotencyKey);
@@ -57,14 +57,53 @@ export async function postAll(
   return posted;
 }
 
-function entryRows(transactionId: string | undefined, posting: Posting) {
-  if (transactionId === undefined) return [];
-  return posting.entries.map((entry) => ({
-    transaction_id: transactionId,
-    tenant_id: posting.tenantId,
-    account: entry.account,
-    amount_micros: entry.amountMicros,
-  }));
+/** Entries of the postings that are new, each with its account's balance after it. */
+async function insertEntries(
+  trx: Transaction<Database>,
+  ids: ReadonlyMap<unknown, string>,
+  postings: readonly Posting[],
+): Promise<void> {
+  const created = postings.filter((posting) => ids.has(posting.idempotencyKey));
+  const accounts = new Set(created.flatMap((posting) => posting.entries.map((entry) => entry.account)));
+  const balances = await balancesOf(trx, [...new Set(created.map((posting) => posting.tenantId))], accounts);
+  const rows = created.flatMap(({ idempotencyKey, tenantId, entries }) =>
+    entries.map(({ account, amountMicros }) => {
+      const key = `${tenantId} ${account}`;
+      const balance = (balances.get(key) ?? 0n) + amountMicros;
+      balances.set(key, balance);
+      const transaction_id = ids.get(idempotencyKey)!;
+      return { transaction_id, tenant_id: tenantId, account, amount_micros: amountMicros, balance_micros: balance };
+    }),
+  );
+  await insertAll(trx, 'ledger_entries', rows);
+}
+
+/** Balances by `tenant account`: an account's last entry says its own, found by one look-up in an index. */
+async function balancesOf(
+  db: Kysely<Database>,
+  tenantIds: readonly string[],
+  accounts: Iterable<string>,
+): Promise<Map<string, bigint>> {
+  const balances = new Map<string, bigint>();
+  for (const account of tenantIds.length === 0 ? [] : accounts) {
+    const rows = await db
+      .selectFrom('tenants')
+      .where('tenants.id', 'in', tenantIds)
+      .select((eb) => [
+        'tenants.id',
+        eb
+          .selectFrom('ledger_entries')
+          .whereRef('ledger_entries.tenant_id', '=', 'tenants.id')
+          .where('account', '=', account)
+          .orderBy('ledger_entries.id', 'desc')
+          .limit(1)
+          .select('balance_micros')
+          .as('balance_micros'),
+      ])
+      .execute();
+    for (const row of rows) balances.set(`${row.id} ${account}`, row.balance_micros ?? 0n);
+  }
+  return balances;
 }
 
 async function existing(trx: Transaction<Database>, posting: Posting): Promise<string> {
@@ -93,28 +132,15 @@ function textOf(entries: readonly { account: string; amountMicros: Entry['amount
     .join('\n');
 }
 
-/** What a tenant has in its wallet: the sum of the wallet's entries. */
+/** What a tenant has in its wallet: the sum of the wallet's entries, as the last of them says it. */
 export async function balanceMicros(db: Kysely<Database>, tenantId: string): Promise<bigint> {
-  const { balance_micros } = await db
-    .selectFrom('ledger_entries')
-    .select(sql<bigint>`cast(coalesce(sum(amount_micros), 0) as bigint)`.as('balance_micros'))
-    .where('tenant_id', '=', tenantId)
-    .where('account', '=', 'wallet')
-    .executeTakeFirstOrThrow();
-  return balance_micros;
+  return (await balancesOf(db, [tenantId], ['wallet'])).get(`${tenantId} wallet`) ?? 0n;
 }
 
 /** Which of these tenants have less than nothing in their wallets. */
 export async function overdrawnOf(db: Kysely<Database>, tenantIds: readonly string[]): Promise<ReadonlySet<string>> {
-  const rows = await db
-    .selectFrom('ledger_entries')
-    .select('tenant_id')
-    .where('tenant_id', 'in', tenantIds)
-    .where('account', '=', 'wallet')
-    .groupBy('tenant_id')
-    .having((eb) => eb(eb.fn.sum('amount_micros'), '<', 0n))
-    .execute();
-  return new Set(rows.map((row) => row.tenant_id));
+  const balances = await balancesOf(db, tenantIds, ['wallet']);
+  return new Set(tenantIds.filter((tenantId) => (balances.get(`${tenantId} wallet`) ?? 0n) < 0n));
 }
 
 const PROBLEMS_MAX = 100;
@@ -128,15 +154,23 @@ export interface LedgerReport {
 
 /**
  * Recomputes everything that has to agree (invariants 2 and 3): the entries of every transaction sum to zero, every
- * bill is the sum of its lines and what its transaction took from the wallet, and what a tenant has paid ahead is what
- * its open lots have not earned. Reads the whole ledger.
+ * balance is the sum of the entries up to it, every bill is the sum of its lines and what its transaction took from the
+ * wallet, a group's billed totals are the sums of its lines, and what a tenant has paid ahead is what its open lots have
+ * not earned. Reads the whole ledger.
  */
 export async function checkLedger(db: Kysely<Database>): Promise<LedgerReport> {
   const { transactions } = await db
     .selectFrom('ledger_transactions')
     .select((eb) => eb.fn.countAll<number>().as('transactions'))
     .executeTakeFirstOrThrow();
-  const problems = [...(await unbalancedTransactions(db)), ...(await unequalBills(db)), ...(await unequalUnearned(db))];
+  const problems = [
+    ...(await unbalancedTransactions(db)),
+    ...(await wrongBalances(db)),
+    ...(await unequalBills(db)),
+    ...(await wrongTotals(db)),
+    ...(await unequalCorrections(db)),
+    ...(await unequalUnearned(db)),
+  ];
   return { balanced: problems.length === 0, transactions, problems };
 }
 
@@ -147,6 +181,31 @@ async function unbalancedTransactions(db: Kysely<Database>): Promise<string[]> {
     group by t.id having count(e.id) < 2 or coalesce(sum(e.amount_micros), 0) <> 0
     limit ${PROBLEMS_MAX}`.execute(db);
   return rows.map((row) => `${row.id}: ${row.entries} entries sum to ${row.sum_micros} micros, not to 0`);
+}
+
+async function wrongBalances(db: Kysely<Database>): Promise<string[]> {
+  const { rows } = await sql<{ id: number; tenant_id: string; balance_micros: bigint; sum_micros: bigint }>`
+    select * from (
+      select id, tenant_id, balance_micros,
+        cast(sum(amount_micros) over (partition by tenant_id, account order by id) as bigint) as sum_micros
+      from ledger_entries) as sums
+    where balance_micros <> sum_micros
+    limit ${PROBLEMS_MAX}`.execute(db);
+  return rows.map((row) => `${row.tenant_id}, entry ${row.id}: balance ${row.balance_micros}, not ${row.sum_micros}`);
+}
+
+/** The totals on a group's last line and those kept beside it, against its lines. */
+async function wrongTotals(db: Kysely<Database>): Promise<string[]> {
+  const { rows } = await sql<{ group_id: string }>`
+    select sums.group_id from (
+      select group_id, sum(unit_seconds) as unit_seconds, sum(amount_micros) as amount_micros,
+        max(unit_seconds_total) as unit_seconds_total, max(amount_total_micros) as amount_total_micros
+      from bill_lines group by group_id) as sums
+    left join billed_totals t on t.group_id = sums.group_id
+    where t.group_id is null or t.unit_seconds <> sums.unit_seconds or t.amount_micros <> sums.amount_micros
+      or sums.unit_seconds_total <> sums.unit_seconds or sums.amount_total_micros <> sums.amount_micros
+    limit ${PROBLEMS_MAX}`.execute(db);
+  return rows.map((row) => `${row.group_id}: its billed totals are not the sums of its lines`);
 }
 
 async function unequalBills(db: Kysely<Database>): Promise<string[]> {
@@ -163,6 +222,18 @@ async function unequalBills(db: Kysely<Database>): Promise<string[]> {
   return rows.map(
     (row) => `${row.id}: ${row.amount_micros} micros, lines ${row.lines_micros}, charged ${row.charged_micros}`,
   );
+}
+
+async function unequalCorrections(db: Kysely<Database>): Promise<string[]> {
+  const { rows } = await sql<{ id: string; amount_micros: bigint; charged_micros: bigint }>`
+    select * from (
+      select c.id, c.amount_micros,
+        (select cast(coalesce(-sum(e.amount_micros), 0) as bigint) from ledger_entries e
+          where e.transaction_id = c.transaction_id and e.account = 'wallet') as charged_micros
+      from bill_corrections c) as sums
+    where amount_micros <> charged_micros
+    limit ${PROBLEMS_MAX}`.execute(db);
+  return rows.map((row) => `${row.id}: ${row.amount_micros} micros, charged ${row.charged_micros}`);
 }
 
 async function unequalUnearned(db: Kysely<Database>): Promise<string[]> {

@@ -9,6 +9,7 @@ import * as priceBooks from './migrations/0005-price-books.ts';
 import * as payPerToken from './migrations/0006-pay-per-token.ts';
 import * as people from './migrations/0007-people.ts';
 import * as notify from './migrations/0008-notify.ts';
+import * as ledger from './migrations/0009-ledger.ts';
 import * as elastic from './migrations/0010-elastic.ts';
 import type { Database } from './schema.ts';
 
@@ -26,6 +27,7 @@ const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
   ['0006-pay-per-token', payPerToken],
   ['0007-people', people],
   ['0008-notify', notify],
+  ['0009-ledger', ledger],
   ['0010-elastic', elastic],
 ];
 

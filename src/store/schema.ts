@@ -57,6 +57,8 @@ export interface Database extends TokenTables, PeopleTables, GateTables, NoticeT
     tenant_id: string;
     account: string;
     amount_micros: bigint;
+    /** Of the tenant's account, after this entry: the sum of its entries so far. */
+    balance_micros: bigint;
   };
   endpoints: {
     id: string;
@@ -253,6 +255,26 @@ export interface Database extends TokenTables, PeopleTables, GateTables, NoticeT
     arithmetic: string;
     /** Of the price book, in order of time, a space between them; null on lines of before there were versions. */
     price_versions: string | null;
+  };
+  /** Credit and debit notes: what a line of a bill should have been more or less. Never updated, as the bill is not. */
+  bill_corrections: {
+    id: string;
+    tenant_id: string;
+    bill_id: string;
+    /** Names the line. */
+    group_id: string;
+    /** Charged in addition; negative: given back. */
+    amount_micros: bigint;
+    /** For people. */
+    reason: string;
+    issued_at_ms: number;
+    transaction_id: string;
+  };
+  /** What is on a group's bills in all: the totals of its last line. Derived, so that the next one finds them at once. */
+  billed_totals: {
+    group_id: string;
+    unit_seconds: number;
+    amount_micros: bigint;
   };
   receipts: {
     id: string;

@@ -1,9 +1,14 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { settle } from '../../control/billing/settle.ts';
 import { newId } from '../../control/call.ts';
 import { mean } from '../../core/statistics.ts';
 import { checkLedger } from '../../store/ledger.ts';
 import type { Store } from '../../store/store.ts';
 import { HOUR_MS, insertWorld, START_MS } from './world.ts';
+
+/** Of `fsWrite`, on Linux. */
+const BLOCK_BYTES = 512;
 
 export interface HourRuns {
   readonly endpoints: number;
@@ -27,56 +32,89 @@ export async function hourRuns(store: Store, endpoints: number, runs: number): P
   return { endpoints, groups: 3 * endpoints, bills, lines: 3 * bills, runMs };
 }
 
+/** Of this process, MiB. `heap` is what is alive after a full collection; `rss` includes garbage not collected yet. */
+export interface Memory {
+  readonly hour: number;
+  readonly rss: number;
+  readonly heap: number;
+  readonly external: number;
+}
+
+/** A day's mean. */
+export interface LineCost {
+  readonly us: number;
+  /** Of this process's processors only, which says more on a busy machine. */
+  readonly cpuUs: number;
+  /** Written to files by this process; null where the server writes. */
+  readonly diskBytes: number | null;
+}
+
 export interface History {
   readonly groups: number;
   readonly hours: number;
   readonly lines: number;
   readonly seconds: number;
-  /** Of this process: before the first bill, the most at the end of any day, and at the end. */
-  readonly rssMb: { readonly start: number; readonly max: number; readonly end: number };
-  /** Microseconds a line, at the first tenth of the history and at its end; a day's mean each. */
-  readonly usPerLine: { readonly at1x: number; readonly at10x: number };
-  /** The same of this process's processors only, which says more on a busy machine. */
-  readonly cpuUsPerLine: { readonly at1x: number; readonly at10x: number };
+  /** Before the first bill, after a tenth, and at every sixth of the way to the end. */
+  readonly memoryMb: readonly Memory[];
+  /** At the first tenth of the history and at its end. */
+  readonly perLine: { readonly at1x: LineCost; readonly at10x: LineCost };
+  readonly ratio: { readonly us: number; readonly cpuUs: number; readonly diskBytes: number | null };
+  /** An hour-run over all groups: settling one more hour of the whole installation. */
+  readonly hourRunMs: { readonly at1x: number; readonly at10x: number };
 }
 
 /** A history of hourly bills for `groups` groups, ten to a tenant. Throws when the ledger does not add up at its end. */
 export async function history(
   store: Store,
-  size: { readonly groups: number; readonly hours: number },
+  size: { readonly groups: number; readonly hours: number; readonly onFile: boolean },
   progress: (hour: number) => void,
 ): Promise<History> {
-  const { groups, hours } = size;
+  const { groups, hours, onFile } = size;
   await insertWorld(store.db, { tenants: groups / 10, groupsPerTenant: 10 });
-  const start = rssMb();
-  let max = start;
-  const hourMs: number[] = [];
-  const cpuMs: number[] = [];
+  const steps = new Set([Math.round(hours / 10), ...[1, 2, 3, 4, 5, 6].map((i) => Math.round((hours * i) / 6))]);
+  const memoryMb = [memory(0)];
+  const spent: LineCost[] = [];
   for (let hour = 1; hour <= hours; hour++) {
-    const startedAt = performance.now();
-    const cpuBefore = process.cpuUsage();
-    await settleHour(store, hour);
-    hourMs.push(performance.now() - startedAt);
-    const { user, system } = process.cpuUsage(cpuBefore);
-    cpuMs.push((user + system) / 1000);
-    if (hour % 24 === 0) max = Math.max(max, rssMb());
+    spent.push(await cost(() => settleHour(store, hour), onFile));
+    if (steps.has(hour)) memoryMb.push(memory(hour));
     progress(hour);
   }
   const { balanced, problems } = await checkLedger(store.db);
   if (!balanced) throw new Error(`the ledger does not add up: ${problems[0]}`);
-  const usPerLine = (ms: readonly number[]) => {
-    const at = (hour: number) => Math.round((1000 * mean(ms.slice(Math.max(0, hour - 24), hour))) / groups);
-    return { at1x: at(Math.round(hours / 10)), at10x: at(hours) };
+  const day = (hour: number) => dayMean(spent.slice(Math.max(0, hour - 24), hour), groups);
+  const [at1x, at10x] = [day(Math.round(hours / 10)), day(hours)];
+  const ratio = (of: (line: LineCost) => number | null) => {
+    const [before, after] = [of(at1x), of(at10x)];
+    return before === null || after === null ? null : round(after / before, 2);
   };
   return {
     groups,
     hours,
     lines: await countLines(store),
-    seconds: Math.round(sum(hourMs) / 1000),
-    rssMb: { start, max, end: rssMb() },
-    usPerLine: usPerLine(hourMs),
-    cpuUsPerLine: usPerLine(cpuMs),
+    seconds: Math.round(sum(spent.map((hour) => hour.us)) / 1e6),
+    memoryMb,
+    perLine: { at1x, at10x },
+    ratio: { us: ratio((line) => line.us)!, cpuUs: ratio((line) => line.cpuUs)!, diskBytes: ratio((l) => l.diskBytes) },
+    hourRunMs: { at1x: Math.round((at1x.us * groups) / 1000), at10x: Math.round((at10x.us * groups) / 1000) },
   };
+}
+
+async function cost(work: () => Promise<unknown>, onFile: boolean): Promise<LineCost> {
+  const startedAt = performance.now();
+  const cpu = process.cpuUsage();
+  const before = process.resourceUsage().fsWrite;
+  await work();
+  const { user, system } = process.cpuUsage(cpu);
+  const blocks = process.resourceUsage().fsWrite - before;
+  const us = (performance.now() - startedAt) * 1000;
+  return { us, cpuUs: user + system, diskBytes: onFile ? blocks * BLOCK_BYTES : null };
+}
+
+function dayMean(hours: readonly LineCost[], groups: number): LineCost {
+  const [first] = hours;
+  const of = (figure: (hour: LineCost) => number) => round(mean(hours.map(figure)) / groups, 1);
+  const diskBytes = first?.diskBytes === null ? null : of((hour) => hour.diskBytes ?? 0);
+  return { us: of((hour) => hour.us), cpuUs: of((hour) => hour.cpuUs), diskBytes };
 }
 
 /** Bills issued when the hour's come due. */
@@ -99,8 +137,21 @@ async function countLines({ db }: Store): Promise<number> {
   return lines;
 }
 
-function rssMb(): number {
-  return Math.round(process.memoryUsage().rss / 2 ** 20);
+function memory(hour: number): Memory {
+  collect();
+  const { rss, heapUsed, external } = process.memoryUsage();
+  const mb = (bytes: number) => Math.round(bytes / 2 ** 20);
+  return { hour, rss: mb(rss), heap: mb(heapUsed), external: mb(external) };
+}
+
+/** A full collection, so that what is counted is what is held. */
+function collect(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
 }
 
 function sum(values: readonly number[]): number {

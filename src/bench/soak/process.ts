@@ -2,6 +2,9 @@ import { Kysely } from 'kysely';
 import { settleJob } from '../../control/billing/settle-job.ts';
 import { TestControl } from '../../control/fixture.ts';
 import { runDue } from '../../control/jobs/runner.ts';
+import { overdueJob } from '../../control/overdue/job.ts';
+import { recogniseJob } from '../../control/prepaid/recognise-job.ts';
+import { termJob } from '../../control/prepaid/term-job.ts';
 import type { Provisioner } from '../../control/provision.ts';
 import { formatId, ID_BYTES, type IdKind } from '../../core/ids.ts';
 import { migrate } from '../../store/migrate.ts';
@@ -103,15 +106,20 @@ export class MortalControl {
   /** Everything that is due by the clock is done, in some pieces. */
   async runJobs(): Promise<void> {
     await this.survive(async () => {
-      const job = settleJob({ billsMax: 1 + this.#random(200) });
+      const { catalog, changed, policy } = this.control.deps;
+      const jobs = [
+        settleJob({ billsMax: 1 + this.#random(200) }),
+        overdueJob({ changed }),
+        recogniseJob,
+        termJob({ catalog, changed, policy }),
+      ];
       const failures: object[] = [];
       const log = { info: () => {}, error: (fields: object) => void failures.push(fields) };
       const { signal } = new AbortController();
       const deps = { db: this.store.db, now: () => this.nowMs, newId: this.#newId, log, signal };
       for (;;) {
-        const nextMs = await runDue([job], deps);
-        if (failures.length > 0 && !this.crash.dead)
-          throw new Error('bills could not be written', { cause: failures[0] });
+        const nextMs = await runDue(jobs, deps);
+        if (failures.length > 0 && !this.crash.dead) throw new Error('a background job failed', { cause: failures[0] });
         if (nextMs === null || nextMs > this.nowMs || this.crash.dead) return;
       }
     });

@@ -1,8 +1,13 @@
 import type { z } from 'zod';
 import { endpointCreate } from '../../control/endpoint/create.ts';
 import { OPERATOR } from '../../control/fixture.ts';
+import { groupAutoRenew } from '../../control/group/auto-renew.ts';
 import { groupShow } from '../../control/group/show.ts';
 import { orderNew } from '../../control/order/new.ts';
+import type { Preview } from '../../control/order/preview.ts';
+import { orderPreviewResize } from '../../control/order/preview-resize.ts';
+import { orderPreviewUnsubscribe } from '../../control/order/preview-unsubscribe.ts';
+import { orderRenew } from '../../control/order/renew.ts';
 import { orderResize } from '../../control/order/resize.ts';
 import { orderUnsubscribe } from '../../control/order/unsubscribe.ts';
 import { tenantCreate } from '../../control/tenant/create.ts';
@@ -10,14 +15,14 @@ import type { Verb } from '../../control/verb.ts';
 import { walletTopUp } from '../../control/wallet/top-up.ts';
 import { CubitError } from '../../core/errors.ts';
 import { seededRandom } from '../../workload/random.ts';
+import { ZONES } from './calendar.ts';
 import type { SoakEvent } from './events.ts';
-import { ZONES } from './oracle.ts';
 import { MortalControl } from './process.ts';
 
 const HOUR_MS = 3_600_000;
 const GROUPS_PER_TENANT_MAX = 3;
 /** What a world of chance may be refused; anything else is a fault. */
-const REFUSALS = new Set(['payment_required', 'capacity_exhausted', 'invalid_transition', 'conflict']);
+const REFUSALS = new Set(['payment_required', 'capacity_exhausted', 'invalid_transition', 'conflict', 'quote_changed']);
 
 export interface SoakOptions {
   readonly seed: number;
@@ -38,13 +43,11 @@ interface Group {
   readonly groupId: string;
   readonly tenantId: string;
   readonly endpointId: string;
-  placedAtMs: number;
-  /** Units that are paid; 0 before the first. */
+  readonly prepaid: boolean;
+  /** Units that are ready; 0 before the first. */
   units: number;
   /** Units that are on their way, or null. */
   wanted: number | null;
-  /** Of the units that are paid. */
-  priceMicros: bigint;
 }
 
 /**
@@ -65,7 +68,6 @@ class World {
   readonly #random: (max: number) => number;
   readonly #tenants: string[] = [];
   #groups: Group[] = [];
-  #priceMicros = 0n;
   #keys = 0;
 
   private constructor(mortal: MortalControl, random: (max: number) => number) {
@@ -83,7 +85,7 @@ class World {
   async live({ days, tenants, progress }: SoakOptions): Promise<void> {
     const startMs = this.mortal.nowMs;
     const endMs = startMs + days * 24 * HOUR_MS;
-    await this.#changePrice();
+    await this.#changePrices();
     for (let i = 0; i < tenants; i++) await this.#addTenant(ZONES[i % ZONES.length]!);
     while (this.mortal.nowMs < endMs) {
       this.counts.steps += 1;
@@ -115,27 +117,29 @@ class World {
     const tenantId = this.#tenants[this.#random(this.#tenants.length)]!;
     const own = this.#groups.filter((group) => group.tenantId === tenantId);
     const group = own[this.#random(Math.max(1, own.length))];
-    const act = this.#random(10);
-    if (act === 0) await this.#changePrice();
+    const act = this.#random(14);
+    if (act === 0) await this.#changePrices();
     else if (act <= 2) await this.#topUp(tenantId);
     else if (act <= 5 && own.length < GROUPS_PER_TENANT_MAX) await this.#buy(tenantId, group);
-    else if (group !== undefined && act <= 7) await this.#resize(group);
-    else if (group !== undefined) await this.#unsubscribe(group);
+    else if (group !== undefined && act <= 8) await this.#resize(group);
+    else if (group?.prepaid && act <= 11) await this.#renew(group);
+    else if (group !== undefined && this.#random(3) === 0) await this.#unsubscribe(group);
   }
 
   async #addTenant(zone: string): Promise<void> {
     const { tenantId } = (await this.#call(tenantCreate, { name: 'soak', zone }))!;
     this.#tenants.push(tenantId);
     this.events.push({ kind: 'tenant', tenantId, zone });
-    await this.#topUp(tenantId);
+    await this.#topUp(tenantId, true);
   }
 
-  async #topUp(tenantId: string): Promise<void> {
-    const micros = BigInt(1 + this.#random(2_000_000_000)) * 3n;
-    const amount = `${micros / 1_000_000n}.${String(micros % 1_000_000n).padStart(6, '0')}`;
+  async #topUp(tenantId: string, rich = false): Promise<void> {
+    // Mostly little, so that wallets run dry.
+    const micros = BigInt(1 + this.#random(rich || this.#random(4) === 0 ? 2_000_000_000 : 20_000_000)) * 3n;
+    const amount = decimal(micros);
     const reference = `payment ${++this.#keys}`;
-    await this.#call(walletTopUp, { tenantId, amount, reference });
-    this.events.push({ kind: 'top_up', tenantId, micros });
+    await this.#call(walletTopUp, { tenantId, amount, reference }, { still: true });
+    this.events.push({ kind: 'top_up', tenantId, atMs: this.mortal.nowMs, micros });
     // The bank says it twice, and somebody uses its number for another sum.
     if (this.#random(3) === 0) await this.#call(walletTopUp, { tenantId, amount, reference });
     if (this.#random(3) > 0) return;
@@ -149,51 +153,77 @@ class World {
 
   async #buy(tenantId: string, sibling: Group | undefined): Promise<void> {
     const units = 1 + this.#random(3);
-    const priceMicros = this.#priceMicros;
-    if (sibling === undefined || this.#random(2) === 0) {
-      const models = [{ modelId: 'alpha', units }];
-      const endpoint = await this.#call(endpointCreate, { tenantId, name: `chat-${++this.#keys}`, models });
-      for (const { groupId, createdAtMs } of endpoint?.groups ?? []) {
-        const { endpointId } = endpoint!;
-        this.#groups.push({
-          groupId,
-          tenantId,
-          endpointId,
-          placedAtMs: createdAtMs,
-          units: 0,
-          wanted: units,
-          priceMicros,
-        });
-      }
-      return;
-    }
-    const { endpointId } = sibling;
-    const placed = await this.#call(orderNew, { endpointId, units });
-    if (placed === null) return;
-    const { groupId, createdAtMs } = placed.group;
-    this.#groups.push({ groupId, tenantId, endpointId, placedAtMs: createdAtMs, units: 0, wanted: units, priceMicros });
+    const prepaid = this.#random(2) === 0;
+    const months = prepaid ? 1 + this.#random(3) : null;
+    const autoRenewMonths = prepaid && this.#random(2) === 0 ? 1 + this.#random(2) : null;
+    const wanted = {
+      units,
+      ...(months === null ? {} : { billingType: 'prepaid' as const, months }),
+      ...(autoRenewMonths === null ? {} : { autoRenewMonths }),
+    };
+    const bought =
+      sibling === undefined || this.#random(2) === 0
+        ? await this.#buyEndpoint(tenantId, wanted)
+        : await this.#call(orderNew, { endpointId: sibling.endpointId, ...wanted });
+    if (bought === null) return;
+    const { groupId, endpointId, createdAtMs: atMs } = bought.group;
+    this.#groups.push({ groupId, tenantId, endpointId, prepaid, units: 0, wanted: units });
+    this.events.push({ kind: 'new', groupId, tenantId, atMs, units, months, autoRenewMonths });
+  }
+
+  async #buyEndpoint(tenantId: string, wanted: { readonly units: number }) {
+    const models = [{ modelId: 'alpha', ...wanted }];
+    const endpoint = await this.#call(endpointCreate, { tenantId, name: `chat-${++this.#keys}`, models });
+    return endpoint === null ? null : { group: endpoint.groups[0]! };
   }
 
   async #resize(group: Group): Promise<void> {
+    const { groupId, prepaid } = group;
     const units = 1 + this.#random(5);
     if (units === (group.wanted ?? group.units)) return;
-    const placed = await this.#call(orderResize, { groupId: group.groupId, units });
+    const quote = prepaid ? await this.#quote(orderPreviewResize, { groupId, units }) : {};
+    if (quote === null) return;
+    const placed = await this.#call(orderResize, { groupId, units, ...quote.with });
     if (placed === null) return;
-    if (units > group.units) {
-      group.wanted = units;
+    const atMs = quote.askedAtMs ?? placed.order.createdAtMs;
+    this.events.push({ kind: 'resize', groupId, atMs, units });
+    if (units > group.units) group.wanted = units;
+    else group.units = units;
+  }
+
+  async #renew(group: Group): Promise<void> {
+    const { groupId } = group;
+    if (this.#random(4) === 0) {
+      const months = this.#random(3) === 0 ? null : 1 + this.#random(2);
+      const set = { groupId, enabled: months !== null, ...(months === null ? {} : { months }) };
+      if ((await this.#call(groupAutoRenew, set)) !== null) this.events.push({ kind: 'auto_renew', groupId, months });
       return;
     }
-    group.units = units;
-    const { groupId, priceMicros } = group;
-    this.events.push({ kind: 'units', groupId, atMs: placed.order.createdAtMs, units, priceMicros });
+    const months = 1 + this.#random(2);
+    const placed = await this.#call(orderRenew, { groupId, months });
+    if (placed === null) return;
+    const { createdAtMs: atMs } = placed.order;
+    this.events.push({ kind: 'renew', groupId, atMs, months });
   }
 
   async #unsubscribe(group: Group): Promise<void> {
-    const { groupId, units } = group;
-    const placed = await this.#call(orderUnsubscribe, { groupId });
+    const { groupId, prepaid } = group;
+    const quote = prepaid ? await this.#quote(orderPreviewUnsubscribe, { groupId }) : {};
+    if (quote === null) return;
+    const placed = await this.#call(orderUnsubscribe, { groupId, ...quote.with });
     if (placed === null) return;
-    if (units > 0) this.events.push({ kind: 'end', groupId, atMs: placed.order.createdAtMs });
+    const atMs = placed.order.createdAtMs;
+    this.events.push({ kind: 'end', groupId, atMs, askedAtMs: quote.askedAtMs ?? atMs });
     this.#groups = this.#groups.filter((one) => one !== group);
+  }
+
+  /** What a preview shows is agreed to; the order is reckoned from the preview's instant. */
+  async #quote<I extends z.ZodObject>(
+    preview: Verb<I, typeof Preview>,
+    input: z.input<I>,
+  ): Promise<{ readonly with?: { readonly quoteId: string }; readonly askedAtMs?: number } | null> {
+    const shown = await this.#call(preview, input);
+    return shown === null ? null : { with: { quoteId: shown.quoteId }, askedAtMs: this.mortal.nowMs };
   }
 
   /** The provisioner works, some units fail; then every tenant looks what has become of its orders. */
@@ -207,49 +237,49 @@ class World {
     }
     await this.mortal.survive(() => this.mortal.provisioner.reconcile());
     fleet.allDrained();
-    for (const group of this.#groups.filter(({ wanted }) => wanted !== null)) await this.#look(group, atMs);
+    for (const group of [...this.#groups]) await this.#look(group, atMs);
   }
 
+  /** What has become of a group: ready, failed, or taken back by the jobs. */
   async #look(group: Group, atMs: number): Promise<void> {
-    const seen = (await this.#call(groupShow, { groupId: group.groupId }))!;
-    const { groupId, tenantId, placedAtMs, wanted } = group;
-    if (seen.state === 'failed') {
-      this.#groups = this.#groups.filter((one) => one !== group);
-    } else if (seen.state === 'active') {
-      const succeeded = seen.units === wanted;
-      group.wanted = null;
-      if (!succeeded) return;
-      const units = wanted;
-      const { priceMicros } = group;
-      this.events.push(
-        group.units === 0
-          ? { kind: 'start', groupId, tenantId, placedAtMs, atMs, units, priceMicros }
-          : { kind: 'units', groupId, atMs, units, priceMicros },
-      );
-      group.units = units;
-    }
+    const { groupId, wanted } = group;
+    const seen = (await this.#call(groupShow, { groupId }))!;
+    const live = seen.state === 'active' || seen.state === 'provisioning' || seen.state === 'resizing';
+    if (!live) this.#groups = this.#groups.filter((one) => one !== group);
+    if (wanted === null) return;
+    if (seen.state === 'failed') this.events.push({ kind: 'failed', groupId, atMs });
+    if (seen.state !== 'active') return;
+    group.wanted = null;
+    if (seen.units === wanted) group.units = wanted;
+    this.events.push({ kind: seen.units === wanted ? 'ready' : 'failed', groupId, atMs });
   }
 
-  /** Another version of the price book: running groups keep their price, what is bought from now on has this one. */
-  async #changePrice(): Promise<void> {
+  /** Another version of the price book: running units keep their price, what is bought from now on has this one. */
+  async #changePrices(): Promise<void> {
     const { control } = this.mortal;
     const { catalog } = control.deps;
-    this.#priceMicros = BigInt(1 + this.#random(9_000_000));
-    const hourly = `${this.#priceMicros / 1_000_000n}.${String(this.#priceMicros % 1_000_000n).padStart(6, '0')}`;
-    const prices = catalog.priceBook.prices.map((price) => ({ ...price, hourly }));
+    const hourlyMicros = BigInt(this.#random(9_000_000));
+    const monthlyMicros = BigInt(1 + this.#random(200_000_000));
+    const penalty = [1, 0.3, 0.123457, 0.000001][this.#random(4)]!;
+    const price = { hourly: decimal(hourlyMicros), monthly: decimal(monthlyMicros), penalty };
+    const prices = catalog.priceBook.prices.map((row) => ({ ...row, ...price }));
     const priceBook = { ...catalog.priceBook, version: `v${++this.#keys}`, prices };
     control.deps = { ...control.deps, catalog: { ...catalog, priceBook } };
     this.mortal.provisioner = this.mortal.newProvisioner();
+    const penaltyMillionths = BigInt(Math.round(penalty * 1e6));
+    this.events.push({ kind: 'prices', hourlyMicros, monthlyMicros, penaltyMillionths });
   }
 
   /** null when it was refused as such a world may be. A client that got no answer asks again under the same key. */
   async #call<I extends z.ZodObject, O extends z.ZodType>(
     verb: Verb<I, O>,
     input: z.input<I>,
+    { still = false } = {},
   ): Promise<z.output<O> | null> {
     this.counts.calls += 1;
     const key = `soak-${++this.#keys}`;
     const later = () => {
+      if (still) return;
       this.mortal.nowMs += this.#random(2) * this.#random(HOUR_MS);
     };
     try {
@@ -260,4 +290,8 @@ class World {
       return null;
     }
   }
+}
+
+function decimal(micros: bigint): string {
+  return `${micros / 1_000_000n}.${String(micros % 1_000_000n).padStart(6, '0')}`;
 }

@@ -4,7 +4,7 @@ import type { IdKind } from '../../core/ids.ts';
 import { notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
 import { requireTenant } from '../internal.ts';
-import { eachDue } from '../jobs/each.ts';
+import { type DueColumn, eachDue, nextDueMs } from '../jobs/each.ts';
 import type { Job } from '../jobs/job.ts';
 import { preferencesOf } from '../notice/preferences.ts';
 import type { Trx } from '../verb.ts';
@@ -75,31 +75,13 @@ export async function rescheduleDigest(trx: Trx, tenant: Row<'tenants'>, told: T
   await trx.updateTable('bill_digests').set({ due_ms }).where('tenant_id', '=', tenant.id).execute();
 }
 
+const DUE: DueColumn = { table: 'bill_digests', id: 'tenant_id', due: 'due_ms' };
+
 /** Tells what was billed for a day or a month, two hours after it ended. After `settle` in the list of jobs. */
 export const digestJob: Job = {
   name: 'bill-digest',
-  async nextDueMs({ db }, afterMs) {
-    const row = await db
-      .selectFrom('bill_digests')
-      .select((eb) => eb.fn.min<number | null>('due_ms').as('due_ms'))
-      .where('due_ms', '>', afterMs)
-      .executeTakeFirst();
-    return row?.due_ms ?? null;
-  },
-  run: (deps) =>
-    eachDue(deps, {
-      next: (failed) =>
-        deps.db
-          .selectFrom('bill_digests')
-          .select(['tenant_id as id', 'due_ms'])
-          .where('due_ms', '<=', deps.asOfMs)
-          .$if(failed.length > 0, (query) => query.where('tenant_id', 'not in', failed))
-          .orderBy('due_ms')
-          .orderBy('tenant_id')
-          .limit(1)
-          .executeTakeFirst(),
-      handle: (trx, tenantId, dueMs) => digest(trx, deps, tenantId, dueMs),
-    }),
+  nextDueMs: ({ db }, afterMs) => nextDueMs(db, DUE, afterMs),
+  run: (deps) => eachDue(deps, DUE, { handle: (trx, tenantId, dueMs) => digest(trx, deps, tenantId, dueMs) }),
 };
 
 async function digest(trx: Trx, by: By, tenantId: string, dueMs: number): Promise<void> {

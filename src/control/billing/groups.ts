@@ -90,21 +90,12 @@ function openRows(db: Kysely<Database>, tenantIds: readonly string[]) {
   return db
     .selectFrom(lasting.unionAll(ended).as('open'))
     .innerJoin('group_segments', 'group_segments.group_id', 'open.id')
+    .leftJoin('billed_totals', 'billed_totals.group_id', 'open.id')
     .select(['tenant_id', 'endpoint_id', 'billed_from_ms', 'ended_at_ms'])
-    .select(['group_id', 'from_ms', 'units', 'hourly_price_micros', 'price_version'])
-    .select((eb) => {
-      const last = eb
-        .selectFrom('bill_lines')
-        .whereRef('bill_lines.group_id', '=', 'open.id')
-        .orderBy('id', 'desc')
-        .limit(1);
-      return [
-        last.select('unit_seconds_total').as('line_unit_seconds'),
-        last.select('amount_total_micros').as('line_micros'),
-      ];
-    })
+    .select(['group_segments.group_id', 'from_ms', 'units', 'hourly_price_micros', 'price_version'])
+    .select(['billed_totals.unit_seconds as line_unit_seconds', 'billed_totals.amount_micros as line_micros'])
     .orderBy('billed_from_ms')
-    .orderBy('group_id')
+    .orderBy('group_segments.group_id')
     .orderBy('from_ms');
 }
 

@@ -1,8 +1,10 @@
+import { sql } from 'kysely';
 import { type BillLine, billLine } from '../../core/commerce/billing.ts';
 import { move, type Posting } from '../../core/commerce/ledger.ts';
 import type { ClockHour } from '../../core/commerce/term.ts';
 import type { IdKind } from '../../core/ids.ts';
 import { auditAll } from '../../store/audit.ts';
+import { insertAll } from '../../store/bulk.ts';
 import { postAll } from '../../store/ledger.ts';
 import type { NewRow } from '../../store/schema.ts';
 import { takeUsage } from '../../store/token-usage.ts';
@@ -13,7 +15,8 @@ import { billedToOf, type OpenGroup, openGroups } from './groups.ts';
 import type { Standing } from './standing.ts';
 import { type TokenCharge, tokenCharges, tokenRow } from './tokens.ts';
 
-const ROWS_PER_INSERT = 500;
+const NEW_TOTALS = sql`on conflict (group_id) do update set
+  unit_seconds = excluded.unit_seconds, amount_micros = excluded.amount_micros`;
 
 /** A tenant's clock hour whose bill is due. */
 export interface DueBill {
@@ -51,11 +54,10 @@ export async function issueBills(trx: Trx, by: By, due: readonly DueBill[]): Pro
   });
   if (bills.length === 0) return 0;
   const posted = await postAll(trx, by, bills.map(postingOf));
-  await trx
-    .insertInto('bills')
-    .values(bills.map((bill, i) => ({ ...billRow(bill), transaction_id: posted[i]!.transactionId })))
-    .execute();
-  await insertLines(trx, bills.flatMap(lineRows));
+  const rows = bills.map((bill, i) => ({ ...billRow(bill), transaction_id: posted[i]!.transactionId }));
+  await insertAll(trx, 'bills', rows);
+  await insertAll(trx, 'bill_lines', bills.flatMap(lineRows));
+  await insertAll(trx, 'billed_totals', bills.flatMap(totalRows), NEW_TOTALS);
   for (const { billId, tenant, hour, charges } of bills) {
     if (charges.length === 0) continue;
     await trx
@@ -95,7 +97,7 @@ function postingOf({ tenant, hour, issueMs, amountMicros }: Issued): Posting {
   return {
     tenantId: tenant.id,
     kind: 'bill',
-    idempotencyKey: `bill:${tenant.id}:${hour.fromMs}`,
+    idempotencyKey: `bill:${hour.fromMs}:${tenant.id}`,
     memo: `Model units and tokens, ${new Date(hour.fromMs).toISOString()} to ${new Date(hour.toMs).toISOString()}`,
     bookedAtMs: issueMs,
     entries: move(amountMicros, 'wallet', 'revenue'),
@@ -127,6 +129,14 @@ function lineRows({ billId, lines }: Issued): NewRow<'bill_lines'>[] {
   }));
 }
 
+function totalRows({ lines }: Issued): NewRow<'billed_totals'>[] {
+  return lines.map(({ groupId, total }) => ({
+    group_id: groupId,
+    unit_seconds: total.unitSeconds,
+    amount_micros: total.amountMicros,
+  }));
+}
+
 function auditEntry({ billId, tenant, hour, amountMicros }: Issued) {
   return {
     verb: 'bill.issue',
@@ -134,13 +144,4 @@ function auditEntry({ billId, tenant, hour, amountMicros }: Issued) {
     tenantId: tenant.id,
     detail: { hourFromMs: hour.fromMs, amountMicros },
   };
-}
-
-async function insertLines(trx: Trx, lines: readonly NewRow<'bill_lines'>[]): Promise<void> {
-  for (let i = 0; i < lines.length; i += ROWS_PER_INSERT) {
-    await trx
-      .insertInto('bill_lines')
-      .values(lines.slice(i, i + ROWS_PER_INSERT))
-      .execute();
-  }
 }

@@ -28,6 +28,30 @@ export function billView(row: Row<'bills'>): z.output<typeof Bill> {
   };
 }
 
+export const Correction = z.object({
+  correctionId: Id,
+  billId: Id,
+  groupId: Id,
+  kind: z.enum(['credit', 'debit']),
+  amount: Money.describe('Charged in addition; negative: given back'),
+  reason: z.string(),
+  issuedAtMs: EpochMs,
+  transactionId: Id,
+});
+
+export function correctionView(row: Row<'bill_corrections'>, currency: string): z.output<typeof Correction> {
+  return {
+    correctionId: row.id,
+    billId: row.bill_id,
+    groupId: row.group_id,
+    kind: row.amount_micros < 0n ? 'credit' : 'debit',
+    amount: money(row.amount_micros, currency),
+    reason: row.reason,
+    issuedAtMs: row.issued_at_ms,
+    transactionId: row.transaction_id,
+  };
+}
+
 export const Line = z.object({
   groupId: Id,
   unitSeconds: Count.describe('Units × seconds'),

@@ -1,12 +1,13 @@
 import { z } from 'zod';
-import { notFound, scopeOf } from '../internal.ts';
+import { scopeOf } from '../internal.ts';
 import { Count, Id, Money, money } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
-import { Bill, billView, Line, TokenLine } from './schemas.ts';
+import { billDetail } from './detail.ts';
+import { Bill, billView, Correction, correctionView, Line, TokenLine } from './schemas.ts';
 
 export const billShow = defineVerb({
   name: 'bill.show',
-  summary: 'One bill, line by line, with its arithmetic.',
+  summary: 'One bill, line by line, with its arithmetic and the notes that correct it.',
   access: 'view_money',
   route: { method: 'GET', path: '/bills/{billId}' },
   input: z.strictObject({ billId: Id }),
@@ -22,28 +23,10 @@ export const billShow = defineVerb({
         TokenLine.extend({ amountTotal: Money.describe("Since the endpoint's start: lines are differences of these") }),
       )
       .describe('Of endpoints that are paid by the token'),
+    corrections: z.array(Correction).describe('The bill itself is never changed'),
   }),
   async run({ ctx, input }) {
-    const scope = scopeOf(ctx);
-    const bill = await ctx.db
-      .selectFrom('bills')
-      .selectAll()
-      .where('id', '=', input.billId)
-      .$if(scope !== null, (query) => query.where('tenant_id', '=', scope))
-      .executeTakeFirst();
-    if (bill === undefined) throw notFound('bill', input.billId);
-    const lines = await ctx.db
-      .selectFrom('bill_lines')
-      .selectAll()
-      .where('bill_id', '=', bill.id)
-      .orderBy('id')
-      .execute();
-    const tokenLines = await ctx.db
-      .selectFrom('token_lines')
-      .selectAll()
-      .where('bill_id', '=', bill.id)
-      .orderBy('id')
-      .execute();
+    const { bill, lines, tokenLines, corrections } = await billDetail(ctx.db, scopeOf(ctx), input.billId);
     return {
       ...billView(bill),
       tokenLines: tokenLines.map((line) => ({
@@ -62,11 +45,12 @@ export const billShow = defineVerb({
         groupId: line.group_id,
         unitSeconds: line.unit_seconds,
         amount: money(line.amount_micros, bill.currency),
-        priceVersions: line.price_versions?.split(' ') ?? [],
         arithmetic: line.arithmetic,
+        priceVersions: [...line.priceVersions],
         unitSecondsTotal: line.unit_seconds_total,
         amountTotal: money(line.amount_total_micros, bill.currency),
       })),
+      corrections: corrections.map((row) => correctionView(row, bill.currency)),
     };
   },
 });

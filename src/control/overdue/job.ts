@@ -4,7 +4,7 @@ import { balanceMicros } from '../../store/ledger.ts';
 import { notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
-import { eachDue } from '../jobs/each.ts';
+import { type DueColumn, eachDue, nextDueMs } from '../jobs/each.ts';
 import type { Job, JobDeps } from '../jobs/job.ts';
 import { cancelPendingOrders } from '../order/cancel.ts';
 import { moveGroup } from '../order/move.ts';
@@ -12,30 +12,15 @@ import { servingByToken, suspend } from '../pool/suspend.ts';
 import type { Trx } from '../verb.ts';
 import { livePostpaidGroups } from './overdue.ts';
 
+const DUE: DueColumn = { table: 'overdues', id: 'id', due: 'next_due_ms' };
+
 /** Warns tenants that are overdue, and takes their postpaid units back when they stay so. */
 export function overdueJob(options: { changed(): void }): Job {
   return {
     name: 'overdue',
-    async nextDueMs({ db }, afterMs) {
-      const row = await db
-        .selectFrom('overdues')
-        .select((eb) => eb.fn.min<number | null>('next_due_ms').as('due_ms'))
-        .where('next_due_ms', '>', afterMs)
-        .executeTakeFirst();
-      return row?.due_ms ?? null;
-    },
+    nextDueMs: ({ db }, afterMs) => nextDueMs(db, DUE, afterMs),
     run: (deps) =>
-      eachDue(deps, {
-        next: (done) =>
-          deps.db
-            .selectFrom('overdues')
-            .select(['id', 'next_due_ms as due_ms'])
-            .where('next_due_ms', '<=', deps.asOfMs)
-            .$if(done.length > 0, (query) => query.where('id', 'not in', done))
-            .orderBy('next_due_ms')
-            .orderBy('id')
-            .limit(1)
-            .executeTakeFirst(),
+      eachDue(deps, DUE, {
         handle: (trx, id, dueMs) => handle(trx, deps, id, dueMs),
         committed: () => options.changed(),
       }),

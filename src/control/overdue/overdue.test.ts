@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkLedger } from '../../store/ledger.ts';
 import { billSettle } from '../billing/settle-now.ts';
 import { endpointShow } from '../endpoint/show.ts';
-import { OPERATOR, refusal, type TestControl, type TestTenant } from '../fixture.ts';
+import { DRAIN_MS, OPERATOR, refusal, type TestControl, type TestTenant } from '../fixture.ts';
 import { groupShow } from '../group/show.ts';
 import { runJobs } from '../jobs/fixture.ts';
 import { noticeList } from '../notice/list.ts';
@@ -63,13 +63,39 @@ describe('overdue', () => {
       endedAtMs: at('2026-04-14T13:00'),
     });
     await control.provisioner().reconcile();
+    // Running streams get the time that every drain has; the process is not killed under them.
     expect(Object.values(control.fleet.states())).toEqual(['draining']);
+    expect(control.fleet.drains).toMatchObject([{ drainMs: DRAIN_MS }]);
     expect(await control.call(endpointShow, tenant.manager, { endpointId: 'chat' })).toMatchObject({
       state: 'stopped',
     });
     await until('2026-04-20T00:00');
     expect(await balanceOf(control, tenant)).toBe((8 - 28 * 3.6).toFixed(6));
     expect((await notices()).map(([kind]) => kind)).toEqual(['overdue', 'overdue', 'overdue', 'overdue_reclaimed']);
+  });
+
+  test('its endpoint stays as it was set up, and units are bought for it again once the wallet has money', async () => {
+    const settings = async () => {
+      const { endpointId, name, models, maxWaitMs, overflowPolicy } = await control.call(endpointShow, tenant.manager, {
+        endpointId: 'chat',
+      });
+      const kept = models.map(({ modelId, templateId, coefficient }) => ({ modelId, templateId, coefficient }));
+      return { endpointId, name, kept, maxWaitMs, overflowPolicy };
+    };
+    const before = await settings();
+    await until('2026-04-15T00:00');
+    expect(await show()).toMatchObject({ state: 'reclaimed' });
+    expect(await settings()).toEqual(before);
+    await control.provisioner().reconcile();
+    control.fleet.allDrained();
+    await topUp('1000');
+    const { group } = await control.call(orderNew, tenant.manager, { endpointId: 'chat', units: 1 });
+    await control.provisioned();
+    expect(await control.call(groupShow, tenant.manager, { groupId: group.groupId })).toMatchObject({
+      state: 'active',
+      unitsReady: 1,
+    });
+    expect(await control.call(endpointShow, tenant.manager, { endpointId: 'chat' })).toMatchObject({ state: 'ready' });
   });
 
   test('after days of downtime the same happened: nothing is billed beyond the reclaim', async () => {

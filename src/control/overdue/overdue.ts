@@ -26,11 +26,18 @@ export async function noteCharges(
   by: By,
   charges: readonly { readonly tenantId: string; readonly atMs: number }[],
 ): Promise<void> {
-  const overdrawn = await overdrawnOf(
-    trx,
-    charges.map((charge) => charge.tenantId),
-  );
-  for (const { tenantId, atMs } of charges) if (overdrawn.has(tenantId)) await fallOverdue(trx, by, tenantId, atMs);
+  const tenantIds = charges.map((charge) => charge.tenantId);
+  const overdrawn = await overdrawnOf(trx, tenantIds);
+  if (overdrawn.size === 0) return;
+  const known = await trx
+    .selectFrom('overdues')
+    .select('tenant_id')
+    .where('tenant_id', 'in', [...overdrawn])
+    .where('ended_at_ms', 'is', null)
+    .execute();
+  const alreadyOverdue = new Set(known.map((row) => row.tenant_id));
+  for (const { tenantId, atMs } of charges)
+    if (overdrawn.has(tenantId) && !alreadyOverdue.has(tenantId)) await fallOverdue(trx, by, tenantId, atMs);
 }
 
 async function fallOverdue(trx: Trx, by: By, tenantId: string, chargedAtMs: number): Promise<void> {

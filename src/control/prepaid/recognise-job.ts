@@ -1,31 +1,16 @@
 import { requireTenant } from '../internal.ts';
-import { eachDue } from '../jobs/each.ts';
+import { type DueColumn, eachDue, nextDueMs } from '../jobs/each.ts';
 import type { Job } from '../jobs/job.ts';
 import { nextRecognitionMs, recogniseDay, scheduleRecognition } from './recognise.ts';
+
+const DUE: DueColumn = { table: 'recognition_standings', id: 'tenant_id', due: 'due_ms' };
 
 /** Prepaid money becomes revenue, at each midnight of each tenant's zone. */
 export const recogniseJob: Job = {
   name: 'recognise',
-  async nextDueMs({ db }, afterMs) {
-    const row = await db
-      .selectFrom('recognition_standings')
-      .select((eb) => eb.fn.min<number | null>('due_ms').as('due_ms'))
-      .where('due_ms', '>', afterMs)
-      .executeTakeFirst();
-    return row?.due_ms ?? null;
-  },
+  nextDueMs: ({ db }, afterMs) => nextDueMs(db, DUE, afterMs),
   run: (deps) =>
-    eachDue(deps, {
-      next: (failed) =>
-        deps.db
-          .selectFrom('recognition_standings')
-          .select(['tenant_id as id', 'due_ms'])
-          .where('due_ms', '<=', deps.asOfMs)
-          .$if(failed.length > 0, (query) => query.where('tenant_id', 'not in', failed))
-          .orderBy('due_ms')
-          .orderBy('tenant_id')
-          .limit(1)
-          .executeTakeFirst(),
+    eachDue(deps, DUE, {
       async handle(trx, tenantId) {
         const tenant = await requireTenant(trx, tenantId);
         const toMs = await nextRecognitionMs(trx, tenant);

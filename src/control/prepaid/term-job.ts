@@ -5,7 +5,7 @@ import { type Notice, notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
 import { requireAccess } from '../access/access.ts';
 import { requireTenant } from '../internal.ts';
-import { eachDue } from '../jobs/each.ts';
+import { type DueColumn, eachDue, nextDueMs } from '../jobs/each.ts';
 import type { Job, JobDeps } from '../jobs/job.ts';
 import { moveGroup, moveOrder } from '../order/move.ts';
 import { moneyOf, pendingOrders, quoteRenew } from '../order/quote.ts';
@@ -13,30 +13,15 @@ import { renewGroup } from '../order/renew.ts';
 import { payBack } from '../order/settle.ts';
 import type { Ctx, Trx } from '../verb.ts';
 
+const DUE: DueColumn = { table: 'instance_groups', id: 'id', due: 'next_due_ms' };
+
 /** The calendar of prepaid groups: reminders, auto-renewal, expiry, reclaim, each group's in order of time. */
 export function termJob(options: Pick<Ctx, 'catalog' | 'policy' | 'changed'>): Job {
   return {
     name: 'term',
-    async nextDueMs({ db }, afterMs) {
-      const row = await db
-        .selectFrom('instance_groups')
-        .select((eb) => eb.fn.min<number | null>('next_due_ms').as('due_ms'))
-        .where('next_due_ms', '>', afterMs)
-        .executeTakeFirst();
-      return row?.due_ms ?? null;
-    },
+    nextDueMs: ({ db }, afterMs) => nextDueMs(db, DUE, afterMs),
     run: (deps) =>
-      eachDue(deps, {
-        next: (failed) =>
-          deps.db
-            .selectFrom('instance_groups')
-            .select(['id', 'next_due_ms as due_ms'])
-            .where('next_due_ms', '<=', deps.asOfMs)
-            .$if(failed.length > 0, (query) => query.where('id', 'not in', failed))
-            .orderBy('next_due_ms')
-            .orderBy('id')
-            .limit(1)
-            .executeTakeFirst(),
+      eachDue(deps, DUE, {
         handle: (trx, id, dueMs) => handle(trx, { ...deps, ...options }, id, dueMs),
         committed: () => options.changed(),
       }),

@@ -3,13 +3,14 @@ import { auditAll } from '../../store/audit.ts';
 import type { NewRow, Row } from '../../store/schema.ts';
 import { billedToOf } from '../billing/groups.ts';
 import { segmentsOf } from '../group/schemas.ts';
-import { eachDue } from '../jobs/each.ts';
+import { type DueColumn, eachDue, nextDueMs } from '../jobs/each.ts';
 import type { Job, JobDeps } from '../jobs/job.ts';
 import type { Trx } from '../verb.ts';
 import { type HourlyPrice, hourlyPriceFor, type ListedPrice, lastPriceBy } from './book.ts';
 
 /** Groups of one transaction. */
 const GROUPS_MAX = 200;
+const DUE: DueColumn = { table: 'price_books', id: 'version', due: 'next_due_ms', order: 'valid_from_ms' };
 
 /**
  * Starts versions of the price book for postpaid groups that run already: at the first whole hour of their tenants'
@@ -20,26 +21,9 @@ const GROUPS_MAX = 200;
 export function pricesJob(): Job {
   return {
     name: 'prices',
-    async nextDueMs({ db }, afterMs) {
-      const row = await db
-        .selectFrom('price_books')
-        .select((eb) => eb.fn.min<number | null>('next_due_ms').as('due_ms'))
-        .where('next_due_ms', '>', afterMs)
-        .executeTakeFirst();
-      return row?.due_ms ?? null;
-    },
+    nextDueMs: ({ db }, afterMs) => nextDueMs(db, DUE, afterMs),
     async run(deps) {
-      const run = await eachDue(deps, {
-        next: (failed) =>
-          deps.db
-            .selectFrom('price_books')
-            .select(['version as id', 'next_due_ms as due_ms'])
-            .where('next_due_ms', '<=', deps.asOfMs)
-            .$if(failed.length > 0, (query) => query.where('version', 'not in', failed))
-            .orderBy('next_due_ms')
-            .orderBy('valid_from_ms')
-            .limit(1)
-            .executeTakeFirst(),
+      const run = await eachDue(deps, DUE, {
         handle: (trx, version, dueMs) => startVersion(trx, deps, version, dueMs),
       });
       // What comes after it would bill by prices that have ended: the turn ends here and is made up for.
