@@ -40,6 +40,8 @@ const NOUNS: Readonly<Record<string, string>> = {
   model: 'models of the catalogue',
   template: 'deployment templates: what one unit of a model is and costs',
   price: 'what a unit costs by the hour and by the month, now or to come',
+  rule: 'elastic rules of postpaid groups: bounds, schedule, targets',
+  scaling: 'what scaling did to groups, and why',
   'price-book': 'versions of the price book: import, compare, export, withdraw',
   calculator: 'how many units a traffic needs; `cubit calc` asks it more easily',
   endpoint: 'what a tenant calls: models, their units, waiting and traffic',

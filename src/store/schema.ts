@@ -1,10 +1,10 @@
 import type { Generated, Insertable, Selectable } from 'kysely';
-import type { ElasticUnitState } from '../core/commerce/elastic-unit.ts';
 import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
 import type { NoticeKind } from '../core/commerce/notice.ts';
 import type { KeyRole } from '../core/roles.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
+import type { ElasticTables } from './elastic-schema.ts';
 import type { GateTables } from './gate-schema.ts';
 import type { NoticeTables } from './notice-schema.ts';
 import type { PeopleTables } from './people-schema.ts';
@@ -15,7 +15,7 @@ import type { TokenTables } from './token-schema.ts';
  * `ON CONFLICT`, no booleans. The last word of a name is its unit: `…_ms` (epoch or span), `…_micros` (money, a bigint in
  * TypeScript; every other number is a number), `…_us` (work).
  */
-export interface Database extends TokenTables, PeopleTables, GateTables, NoticeTables {
+export interface Database extends ElasticTables, TokenTables, PeopleTables, GateTables, NoticeTables {
   tenants: {
     id: string;
     name: string;
@@ -350,47 +350,6 @@ export interface Database extends TokenTables, PeopleTables, GateTables, NoticeT
     created_at_ms: number;
     /** When the tenant marked it as read; null: it is new to them. */
     read_at_ms: Generated<number | null>;
-  };
-  /** What scaling may do with a postpaid group; its base units (`instance_groups.units`) are the rule's minimum. */
-  elastic_rules: {
-    group_id: string;
-    tenant_id: string;
-    served_model_id: string;
-    /** Base units and added ones together. */
-    max_units: number;
-    /** The rest of the rule (`core/serving/scaling/rule.ts`). */
-    rule_json: string;
-    changed_at_ms: number;
-  };
-  /** A unit that scaling added, from launch to release; the states are told in `core/commerce/elastic-unit.ts`. */
-  elastic_units: {
-    id: string;
-    group_id: string;
-    replica_id: string;
-    state: ElasticUnitState;
-    launched_at_ms: number;
-    /** First time. */
-    ready_at_ms: number | null;
-    /** Last time. */
-    draining_at_ms: number | null;
-    /** Released or failed. */
-    ended_at_ms: number | null;
-    /** For people. */
-    failure: string | null;
-  };
-  /** Every change that scaling made, and why. Never updated. */
-  scaling_decisions: {
-    id: string;
-    tenant_id: string;
-    group_id: string;
-    at_ms: number;
-    /** Of the group, base units included. */
-    units_before: number;
-    units_after: number;
-    cause: string;
-    /** For people. */
-    sentence: string;
-    inputs_json: string;
   };
   /** What only one of several processes does at a time (`store/lease.ts`). */
   leases: {

@@ -143,7 +143,7 @@ describe('a bill on paper', () => {
     const { body } = await exported('csv');
     const [head, line] = body.split('\r\n');
     expect(head).toBe(
-      'bill_id,tenant_id,tenant,zone,hour_from,hour_to,issued_at,transaction_id,kind,correction_id,group_id,endpoint_id,endpoint,price_versions,unit_seconds,unit_seconds_total,amount_total_before,amount_total,amount,currency,explanation',
+      'bill_id,tenant_id,tenant,zone,hour_from,hour_to,issued_at,transaction_id,kind,correction_id,group_id,endpoint_id,endpoint,price_versions,unit_seconds,unit_seconds_total,amount_total_before,amount_total,amount,currency,explanation,model_id,requests,input_tokens,cached_tokens,output_tokens',
     );
     const hour = '2026-04-13 11:00:00+08:00,2026-04-13 12:00:00+08:00,2026-04-13 13:00:00+08:00';
     const ids = { bill: billId, tenant: tenant.tenantId, transaction: (await show()).transactionId };
@@ -188,7 +188,7 @@ describe('a bill on paper', () => {
       .filter((row) => row[0] !== 'account')
       .reduce((sum, row) => sum + micros(row[head!.indexOf('amount')]!), 0n);
     expect(cost).toBe(micros((await statement()).cost.amount));
-    expect(rows.at(-1)!.at(-1)).toBe("'=cmd()");
+    expect(rows.at(-1)![head!.indexOf('explanation')]).toBe("'=cmd()");
     const page = (await file('html')).body;
     for (const part of ['Opening balance', 'Closing balance', 'Credit note', '10.300000 CNY', '=cmd()'])
       expect(page).toContain(part);

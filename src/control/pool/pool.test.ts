@@ -132,7 +132,7 @@ describe('endpoints that are paid by the token', () => {
       models: [{ modelId: 'alpha', units: 0 }],
     });
     const [one, other] = [await endpointIn(a.tenantId), await endpointIn(b.tenantId)];
-    expect(one.servedModels).toMatchObject([{ servedModelId: world.poolId, shared: true, unitsBought: 2 }]);
+    expect(one.servedModels).toMatchObject([{ servedModelId: world.poolId, shared: true, unitsMax: 2 }]);
     expect(one.servedModels[0]?.replicas.map((replica) => replica.state)).toEqual(['ready', 'ready']);
     expect(other.servedModels.map((model) => model.servedModelId)).toEqual([world.poolId]);
     expect(one.rateLimit).toEqual({ key: `${a.tenantId}/alpha`, requestsPerMinute: 60, tokensPerMinute: 100_000 });
