@@ -24,7 +24,7 @@ export function addAdopt(program: Command): void {
       const items: unknown[] = [];
       const failures: object[] = [];
       for (const url of urls) {
-        const body = { url, templateId: flags.template, model: flags.model, apiKey };
+        const body = { serverUrl: url, templateId: flags.template, model: flags.model, apiKey };
         try {
           const server = (await client.call('POST', '/servers', body)) as Adopted;
           items.push(server);

@@ -29,8 +29,7 @@ test.each(verbs.map((verb) => [verb.name, verb] as const))('%s is a command whos
 
 test('no flag of a command takes the place of a global one: its value would go to the wrong server', () => {
   const globals = ['url', 'token', 'data', 'tenant', 'json', 'csv'];
-  // `cubit adopt` asks for a server's URL in its own way.
-  for (const verb of verbs.filter(({ name }) => name !== 'server.adopt')) {
+  for (const verb of verbs) {
     const flags = commandOf(verb.name)?.options.map((option) => option.attributeName()) ?? [];
     expect(
       flags.filter((flag) => globals.includes(flag)),

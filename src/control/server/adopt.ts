@@ -12,7 +12,7 @@ export const serverAdopt = defineVerb({
   access: 'operate',
   route: { method: 'POST', path: '/servers' },
   input: z.strictObject({
-    url: z.url({ protocol: /^https?$/, error: 'an http or https URL' }).max(2000),
+    serverUrl: z.url({ protocol: /^https?$/, error: 'an http or https URL' }).max(2000),
     templateId: Id.describe('The template whose unit it is'),
     model: z.string().min(1).max(200).optional().describe('Its model name there; needed when it serves several'),
     apiKey: z.string().min(1).max(1000).optional().describe('What the server wants as Bearer token'),
@@ -22,7 +22,7 @@ export const serverAdopt = defineVerb({
     if (!ctx.catalog.templates.has(input.templateId)) {
       throw invalidField('templateId', `there is no template ${input.templateId}`);
     }
-    const url = baseOf(input.url);
+    const url = baseOf(input.serverUrl);
     const apiKey = input.apiKey ?? null;
     const found = await ask(ctx, url, apiKey);
     const model = chooseModel(found.models, input.model);
@@ -66,8 +66,9 @@ export const serverAdopt = defineVerb({
 /** One spelling for each server, so that none is adopted twice: `/v1` is what is meant without a path. */
 function baseOf(text: string): string {
   const { origin, pathname, username, password, search, hash } = new URL(text);
-  if (username !== '' || password !== '') throw invalidField('url', 'without user and password; the key is apiKey');
-  if (search !== '' || hash !== '') throw invalidField('url', 'the base of the API, without ? and #');
+  if (username !== '' || password !== '')
+    throw invalidField('serverUrl', 'without user and password; the key is apiKey');
+  if (search !== '' || hash !== '') throw invalidField('serverUrl', 'the base of the API, without ? and #');
   return origin + pathname.replace(/\/+$/, '').replace(/^\/v1$/, '');
 }
 

@@ -7,7 +7,7 @@ import { adoptedServers } from './adopted.ts';
 import { serverList } from './list.ts';
 import { serverRemove } from './remove.ts';
 
-const input = { url: 'http://10.0.0.5:8000/', templateId: 'alpha-local' };
+const input = { serverUrl: 'http://10.0.0.5:8000/', templateId: 'alpha-local' };
 
 describe('adopt', () => {
   test('takes what the probe found; the key is kept and never shown', async () => {
@@ -29,8 +29,10 @@ describe('adopt', () => {
     const audits = await control.store.db.selectFrom('audit').selectAll().execute();
     expect(JSON.stringify(audits)).not.toContain('secret');
     expect(await adoptedServers(control.store.db)).toMatchObject([{ template_id: 'alpha-local', api_key: 'secret' }]);
-    for (const url of [input.url, 'http://10.0.0.5:8000/v1/', 'HTTP://10.0.0.5:8000']) {
-      expect((await refusal(control.call(serverAdopt, OPERATOR, { ...input, url }))).code, url).toBe('conflict');
+    for (const url of [input.serverUrl, 'http://10.0.0.5:8000/v1/', 'HTTP://10.0.0.5:8000']) {
+      expect((await refusal(control.call(serverAdopt, OPERATOR, { ...input, serverUrl: url }))).code, url).toBe(
+        'conflict',
+      );
     }
   });
 
@@ -48,10 +50,10 @@ describe('adopt', () => {
 
   test.each([
     ['an unknown template', { ...input, templateId: 'x' }, 'templateId'],
-    ['no URL', { ...input, url: '10.0.0.5' }, 'url'],
-    ['another protocol', { ...input, url: 'file:///etc/passwd' }, 'url'],
-    ['a password that lists would show', { ...input, url: 'http://user:secret@10.0.0.5:8000' }, 'url'],
-    ['a URL that goes on', { ...input, url: 'http://10.0.0.5:8000/v1?x=1' }, 'url'],
+    ['no URL', { ...input, serverUrl: '10.0.0.5' }, 'serverUrl'],
+    ['another protocol', { ...input, serverUrl: 'file:///etc/passwd' }, 'serverUrl'],
+    ['a password that lists would show', { ...input, serverUrl: 'http://user:secret@10.0.0.5:8000' }, 'serverUrl'],
+    ['a URL that goes on', { ...input, serverUrl: 'http://10.0.0.5:8000/v1?x=1' }, 'serverUrl'],
   ])('%s is refused before anything is asked', async (_case, bad, field) => {
     const control = await testControl();
     control.probe = () => Promise.reject(new Error('asked'));
