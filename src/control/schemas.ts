@@ -22,6 +22,8 @@ export function money(micros: bigint, currency: string): z.output<typeof Money> 
 }
 
 export const Units = z.int().min(1).max(10_000).describe('Model units');
+/** Of a new group; 0 with an elastic rule. */
+export const FirstUnits = z.int().min(0).max(10_000).describe('Model units; 0 only with an elastic rule');
 export const BillingType = z.enum(['postpaid', 'prepaid']);
 export const Months = z.int().min(1).max(36).describe('Months of prepaid units');
 export const AutoRenewMonths = z

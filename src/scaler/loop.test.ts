@@ -5,6 +5,7 @@ import { scalingUnits } from '../control/elastic/list-units.ts';
 import { ruleRemove } from '../control/elastic/remove.ts';
 import { ruleSet } from '../control/elastic/set.ts';
 import { ruleShow } from '../control/elastic/show.ts';
+import { endpointCreate } from '../control/endpoint/create.ts';
 import { OPERATOR, refusal, START_MS, testControl } from '../control/fixture.ts';
 import { groupShow } from '../control/group/show.ts';
 import { noticeList } from '../control/notice/list.ts';
@@ -272,4 +273,29 @@ test('a rule is refused with every fault, on a prepaid group, and beside another
   await control.call(ruleRemove, manager, { groupId });
   control.nowMs = START_MS + 3_600_000;
   expect((await control.call(ruleSet, manager, { groupId: second.group.groupId, ...RULE })).maxUnits).toBe(6);
+});
+
+test('an endpoint, its first group and its rule come in one order, all or nothing', async () => {
+  const control = await testControl();
+  const { manager } = await control.tenant();
+  control.deps = { ...control.deps, policy: { ...control.deps.policy, quotaUnits: 2 } };
+  const make = (name: string, model: object) =>
+    control.call(endpointCreate, manager, { name, models: [{ modelId: 'alpha', ...model }] } as never);
+  const faulty = await refusal(make('a', { units: 2, elastic: { maxUnits: 1 } }));
+  expect(faulty.details['faults']).toMatchObject([{ field: 'elastic.maxUnits' }]);
+  expect((await refusal(make('a', { units: 0 }))).details['faults']).toMatchObject([{ field: 'models.0.units' }]);
+  const prepaid = { units: 1, billingType: 'prepaid', months: 1, elastic: { maxUnits: 2 } };
+  expect((await refusal(make('a', prepaid))).details['faults']).toMatchObject([{ field: 'models.0.elastic' }]);
+  expect((await refusal(make('a', { units: 1, elastic: { maxUnits: 3 } }))).code).toBe('quota_exceeded');
+  expect(await control.store.db.selectFrom('endpoints').selectAll().execute()).toEqual([]);
+
+  const { groups } = await make('a', { units: 0, elastic: { maxUnits: 2, scaleInAfterMs: 60_000 } });
+  const { groupId } = groups[0]!;
+  await control.provisioned();
+  expect(await control.call(groupShow, OPERATOR, { groupId })).toMatchObject({ state: 'active', units: 0 });
+  expect(await control.call(ruleShow, OPERATOR, { groupId })).toMatchObject({
+    minUnits: 0,
+    maxUnits: 2,
+    zone: 'Asia/Shanghai',
+  });
 });

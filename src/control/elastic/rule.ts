@@ -1,6 +1,8 @@
+import { CubitError } from '../../core/errors.ts';
 import { type ElasticRule, RULE_DEFAULTS } from '../../core/serving/scaling/rule.ts';
 import type { Row } from '../../store/schema.ts';
-import type { Db } from '../internal.ts';
+import { type Db, LIVE_GROUP_STATES } from '../internal.ts';
+import type { Ctx, Trx } from '../verb.ts';
 
 /** The rule of a group, or null. Its minimum is the group's base units. */
 export async function ruleOf(db: Db, groupId: string): Promise<ElasticRule | null> {
@@ -18,4 +20,38 @@ export function readRule(
 ): ElasticRule {
   const stored = JSON.parse(row.rule_json) as Omit<ElasticRule, 'minUnits' | 'maxUnits'>;
   return { ...RULE_DEFAULTS, ...stored, minUnits: row.units, maxUnits: row.max_units };
+}
+
+/** Throws `conflict` when another group of the same served model scales. */
+export async function checkOnlyRule(
+  trx: Trx,
+  group: Pick<Row<'instance_groups'>, 'id' | 'served_model_id'>,
+): Promise<void> {
+  const other = await trx
+    .selectFrom('elastic_rules')
+    .innerJoin('instance_groups', 'instance_groups.id', 'elastic_rules.group_id')
+    .select('group_id')
+    .where('elastic_rules.served_model_id', '=', group.served_model_id)
+    .where('group_id', '!=', group.id)
+    .where('state', 'in', LIVE_GROUP_STATES)
+    .executeTakeFirst();
+  if (other === undefined) return;
+  throw new CubitError('conflict', `Group ${other.group_id} of the same model scales already: one of them can.`, {
+    details: { groupId: other.group_id },
+  });
+}
+
+export async function storeRule(
+  trx: Trx,
+  ctx: Pick<Ctx, 'now'>,
+  group: Row<'instance_groups'>,
+  rule: ElasticRule,
+): Promise<void> {
+  const { minUnits: _base, maxUnits, ...rest } = rule;
+  const values = { max_units: maxUnits, rule_json: JSON.stringify(rest), changed_at_ms: ctx.now() };
+  await trx
+    .insertInto('elastic_rules')
+    .values({ group_id: group.id, tenant_id: group.tenant_id, served_model_id: group.served_model_id, ...values })
+    .onConflict((conflict) => conflict.column('group_id').doUpdateSet(values))
+    .execute();
 }

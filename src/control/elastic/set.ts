@@ -9,7 +9,7 @@ import { resizeGroup } from '../order/resize.ts';
 import { checkQuota } from '../quota/quota.ts';
 import { Id } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
-import { ruleOf } from './rule.ts';
+import { checkOnlyRule, ruleOf, storeRule } from './rule.ts';
 import { RuleInput, RuleView } from './schemas.ts';
 import { ruleView } from './show.ts';
 import { handOver } from './units.ts';
@@ -69,28 +69,7 @@ async function checkGroup(trx: Trx, group: Row<'instance_groups'>): Promise<void
   if (group.state !== 'active') {
     throw new CubitError('invalid_transition', `The group is ${group.state}: its rule can be set once it is active.`);
   }
-  const other = await trx
-    .selectFrom('elastic_rules')
-    .innerJoin('instance_groups', 'instance_groups.id', 'elastic_rules.group_id')
-    .select('group_id')
-    .where('elastic_rules.served_model_id', '=', group.served_model_id)
-    .where('group_id', '!=', group.id)
-    .where('state', 'in', ['active', 'resizing'])
-    .executeTakeFirst();
-  if (other === undefined) return;
-  throw new CubitError('conflict', `Group ${other.group_id} of the same model scales already: one of them can.`, {
-    details: { groupId: other.group_id },
-  });
-}
-
-async function storeRule(trx: Trx, ctx: Ctx, group: Row<'instance_groups'>, rule: ElasticRule): Promise<void> {
-  const { minUnits: _base, maxUnits, ...rest } = rule;
-  const values = { max_units: maxUnits, rule_json: JSON.stringify(rest), changed_at_ms: ctx.now() };
-  await trx
-    .insertInto('elastic_rules')
-    .values({ group_id: group.id, tenant_id: group.tenant_id, served_model_id: group.served_model_id, ...values })
-    .onConflict((conflict) => conflict.column('group_id').doUpdateSet(values))
-    .execute();
+  await checkOnlyRule(trx, group);
 }
 
 /** Fewer base units: those beyond go on as added ones, so that nothing stops before scaling says so. More: an order. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
+import { checkFirstRule, FirstRule } from '../elastic/first.ts';
 import { invalidField } from '../input.ts';
 import { requireTenant } from '../internal.ts';
 import { checkAutoRenew } from '../order/new.ts';
@@ -10,6 +11,7 @@ import {
   AgreementVersion,
   AutoRenewMonths,
   BillingType,
+  FirstUnits,
   Id,
   MaxWaitMs,
   Months,
@@ -17,7 +19,6 @@ import {
   QuoteId,
   TenantId,
   TrafficPercent,
-  Units,
 } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx, tenantOf } from '../verb.ts';
 import { type ChosenModel, chooseModels } from './choose.ts';
@@ -37,10 +38,11 @@ const WantedModel = z.strictObject({
   templateId: Id.optional().describe('A template of the model; the first that machines here run when left out'),
   coefficient: z.number().min(1).optional().describe('Elasticity coefficient of a tier; the smallest when left out'),
   trafficPercent: TrafficPercent.optional().describe('Shares sum to 100; needed when there are several models'),
-  units: Units.optional().describe('Model units; none where it is paid by the token'),
+  units: FirstUnits.optional().describe('Model units; 0 only with an elastic rule; none where it is paid by the token'),
   billingType: BillingType.default('postpaid'),
   months: Months.optional().describe('Prepaid: for how many months'),
   autoRenewMonths: AutoRenewMonths.optional(),
+  elastic: FirstRule.optional(),
 });
 
 export const WantedModels = z
@@ -93,8 +95,8 @@ export const endpointCreate = defineVerb({
       for (const [index, entry] of chosen.entries()) {
         const written = { ...entry, modelId: entry.model.id, templateId: entry.template.id };
         const served = await insertServedModel(trx, ctx, endpoint, written);
-        const { autoRenewMonths } = input.models[index]!;
-        const wanted = { tenant, served, autoRenewMonths, agreementVersion: input.agreementVersion };
+        const { autoRenewMonths, elastic } = input.models[index]!;
+        const wanted = { tenant, served, autoRenewMonths, elastic, agreementVersion: input.agreementVersion };
         const { order } = await placeNewOrder(trx, ctx, wanted, quotes[index]!);
         orderIds.push(order.id);
       }
@@ -125,6 +127,7 @@ export async function quoteModels(
     if (units === undefined) throw invalidField(`models.${index}.units`, 'say how many model units');
     checkSellable(template);
     checkAutoRenew(wanted, `models.${index}.autoRenewMonths`);
+    checkFirstRule({ ...wanted, units }, `models.${index}.`);
     quotes.push(
       await quoteNew(trx, ctx, { ...wanted, units, tenant: order.tenant, templateId: template.id }, askedAtMs),
     );

@@ -2,17 +2,18 @@ import { z } from 'zod';
 import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
+import { checkFirstRule, FirstRule } from '../elastic/first.ts';
 import { invalidField } from '../input.ts';
 import { holdEndpoint, requireEndpoint, requireTenant, scopeOf } from '../internal.ts';
 import {
   AgreementVersion,
   AutoRenewMonths,
   BillingType,
+  FirstUnits,
   Id,
   Months,
   QuoteId,
   TenantFilter,
-  Units,
 } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
 import { checkSellable, placeNewOrder } from './place.ts';
@@ -23,9 +24,10 @@ export const NewOrderInput = {
   endpointId: Id.describe('Id or name'),
   tenantId: TenantFilter,
   servedModelId: Id.optional().describe('Needed when the endpoint serves several'),
-  units: Units,
+  units: FirstUnits,
   billingType: BillingType.default('postpaid'),
   months: Months.optional().describe('Prepaid: for how many months'),
+  elastic: FirstRule.optional(),
 };
 
 export const orderNew = defineVerb({
@@ -44,13 +46,14 @@ export const orderNew = defineVerb({
     const scope = scopeOf(ctx, input);
     const askedAtMs = askedAtMsOf(input.quoteId, ctx.now());
     checkAutoRenew(input);
+    checkFirstRule(input);
     const answer = await ctx.transaction(async (trx) => {
       const { tenant, served } = await orderedModel(trx, ctx, scope, input);
       await holdEndpoint(trx, served.endpoint_id);
       const quote = await quoteNew(trx, ctx, { ...input, tenant, templateId: served.template_id }, askedAtMs);
       checkQuote(input.quoteId, [quote], askedAtMs);
       const placed = await placeNewOrder(trx, ctx, { ...input, tenant, served }, quote);
-      const { units, billingType, months } = input;
+      const { units, billingType, months, elastic } = input;
       await audit(trx, ctx, {
         verb: 'order.new',
         subject: placed.order.id,
@@ -62,6 +65,7 @@ export const orderNew = defineVerb({
           units,
           billingType,
           months,
+          elastic,
           amountMicros: placed.order.amount_micros,
         },
       });

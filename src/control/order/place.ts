@@ -5,6 +5,7 @@ import { CubitError } from '../../core/errors.ts';
 import { balanceMicros } from '../../store/ledger.ts';
 import type { Row } from '../../store/schema.ts';
 import { unbilled } from '../billing/schemas.ts';
+import { type FirstRule, placeFirstRule } from '../elastic/first.ts';
 import { segmentsOf } from '../group/schemas.ts';
 import { LIVE_GROUP_STATES } from '../internal.ts';
 import { livePools, poolSpecs } from '../pool/pools.ts';
@@ -122,14 +123,17 @@ export async function placeNewOrder(
     readonly tenant: Row<'tenants'>;
     readonly served: Pick<Row<'served_models'>, 'id' | 'endpoint_id'>;
     readonly autoRenewMonths?: number | undefined;
+    readonly elastic?: FirstRule | undefined;
     readonly agreementVersion?: string | undefined;
   },
   quote: Quote,
 ): Promise<{ order: Row<'orders'>; group: Row<'instance_groups'> }> {
   const { tenant, served } = wanted;
   const { billingType, templateId, units, price, atMs } = quote;
-  const { agreementVersion } = wanted;
-  await admitPurchase(trx, ctx, { tenantId: tenant.id, templateId, unitsAdded: units, agreementVersion });
+  const { agreementVersion, elastic } = wanted;
+  // What a rule promises counts as if it were there.
+  const unitsAdded = Math.max(units, elastic?.maxUnits ?? 0);
+  await admitPurchase(trx, ctx, { tenantId: tenant.id, templateId, unitsAdded, agreementVersion });
   await checkCapacity(trx, ctx.fleet, templateId, units);
   const group: Row<'instance_groups'> = {
     id: ctx.newId('group'),
@@ -149,6 +153,7 @@ export async function placeNewOrder(
     auto_renew_failure: null,
   };
   await trx.insertInto('instance_groups').values(group).execute();
+  if (elastic !== undefined) await placeFirstRule(trx, ctx, { group, zone: tenant.zone, elastic });
   await insertSegment(trx, ctx, { groupId: group.id, fromMs: atMs, units, price: segmentPrice(group, price) });
   await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now() });
   const order = await insertOrder(trx, ctx, group, { quote, done: false });

@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import { type ElasticRule, faultsOfRule, RULE_DEFAULTS } from '../../core/serving/scaling/rule.ts';
+import type { Row } from '../../store/schema.ts';
+import { invalidField, invalidInput } from '../input.ts';
+import type { Ctx, Trx } from '../verb.ts';
+import { checkOnlyRule, storeRule } from './rule.ts';
+import { RuleInput } from './schemas.ts';
+
+const { minUnits: _base, ...Others } = RuleInput;
+
+/** The rule that a new group comes with; its minimum is the units that are ordered. */
+export const FirstRule = z.strictObject(Others).describe('Elastic rule of the group, in the same order; postpaid only');
+export type FirstRule = z.output<typeof FirstRule>;
+
+/** Throws `invalid_request` where units and rule do not go together. `at`: before the names of fields, with a dot. */
+export function checkFirstRule(
+  wanted: { readonly units: number; readonly billingType: string; readonly elastic?: FirstRule | undefined },
+  at = '',
+): void {
+  if (wanted.elastic !== undefined && wanted.billingType === 'prepaid') {
+    throw invalidField(`${at}elastic`, 'a prepaid group has no elasticity: order a postpaid one beside it');
+  }
+  if (wanted.units === 0 && wanted.elastic === undefined) {
+    throw invalidField(`${at}units`, 'one at least; none only with an elastic rule that adds them');
+  }
+}
+
+/** Gives a group that is being written its rule. Throws `invalid_request` with every fault, and `conflict`. */
+export async function placeFirstRule(
+  trx: Trx,
+  ctx: Pick<Ctx, 'now'>,
+  { group, zone, elastic }: { group: Row<'instance_groups'>; zone: string; elastic: FirstRule },
+): Promise<void> {
+  const said = Object.fromEntries(Object.entries(elastic).filter(([, value]) => value !== undefined));
+  const rule: ElasticRule = {
+    ...RULE_DEFAULTS,
+    zone,
+    ...said,
+    minUnits: group.units,
+    maxUnits: elastic.maxUnits,
+  };
+  const faults = faultsOfRule(rule);
+  if (faults.length > 0) throw invalidInput(faults.map((fault) => ({ ...fault, field: `elastic.${fault.field}` })));
+  await checkOnlyRule(trx, group);
+  await storeRule(trx, ctx, group, rule);
+}
