@@ -22,6 +22,7 @@ async function startWorker(listen: WorkerOptions['listen']): Promise<WorkerProce
     threads: 1,
     name: 'smollm2',
     waitingMax: 16,
+    kvFolder: null,
   };
   return new WorkerProcess({ execPath: process.execPath, workerPath, worker, log: (line) => console.error(line) });
 }
@@ -99,7 +100,7 @@ it('says why it cannot start', async () => {
     contextTokens: 512,
     sequences: 1,
   };
-  const options = { ...worker, threads: 1, name: 'x', waitingMax: 1 };
+  const options = { ...worker, threads: 1, name: 'x', waitingMax: 1, kvFolder: null };
   const failed = new WorkerProcess({ execPath: process.execPath, workerPath, worker: options, log: () => undefined });
   const { reason } = await failed.exited;
   expect(reason).toContain('exited with code 1');

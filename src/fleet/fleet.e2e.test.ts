@@ -66,7 +66,7 @@ class Servers {
 
   async #run(port: number): Promise<WorkerProcess> {
     const listen = { host: '127.0.0.1', port };
-    const worker = { ...SIZE, modelPath: await testWeights(), listen, name: 'm', waitingMax: 8 };
+    const worker = { ...SIZE, modelPath: await testWeights(), listen, name: 'm', waitingMax: 8, kvFolder: null };
     return new WorkerProcess({ execPath: process.execPath, workerPath, worker, log: (line) => console.error(line) });
   }
 }

@@ -30,6 +30,7 @@ beforeAll(async () => {
       threads: 1,
       name: 'smollm2-elsewhere',
       waitingMax: 16,
+      kvFolder: null,
     },
   });
   serverUrl = await server.listening;

@@ -1,9 +1,11 @@
 import type { LlamaContextSequence } from 'node-llama-cpp';
 import { CubitError } from '../../core/errors.ts';
 import type { FinishReason, Generation } from './generation.ts';
+import type { KvStates } from './kv-state.ts';
 import type { LoadedModel } from './model.ts';
 import type { Reclaimer } from './reclaim.ts';
 import { chooseSlot, type IdleSlot } from './slots.ts';
+import { paramsOf, type Transfer } from './transfer.ts';
 
 /**
  * Prompt tokens one step evaluates at most, over all sequences: the time others wait for their next token, and the
@@ -34,6 +36,7 @@ export interface SchedulerTotals {
 export class Scheduler {
   readonly #slots: readonly Slot[];
   readonly #contextTokens: number;
+  readonly #kvStates: KvStates | null;
   readonly #waitingMax: number;
   readonly #onBroken: (error: unknown) => void;
   readonly #reclaimer: Reclaimer;
@@ -44,7 +47,14 @@ export class Scheduler {
   #totals = { promptTokens: 0, cachedTokens: 0, outputTokens: 0 };
 
   /** `onBroken` is called when the native context fails again and again. */
-  constructor(loaded: LoadedModel, waitingMax: number, reclaimer: Reclaimer, onBroken: (error: unknown) => void) {
+  constructor(
+    loaded: LoadedModel,
+    kvStates: KvStates | null,
+    waitingMax: number,
+    reclaimer: Reclaimer,
+    onBroken: (error: unknown) => void,
+  ) {
+    this.#kvStates = kvStates;
     this.#reclaimer = reclaimer;
     this.#contextTokens = loaded.contextTokens;
     this.#waitingMax = waitingMax;
@@ -77,8 +87,9 @@ export class Scheduler {
     return this.#totals;
   }
 
-  /** Queues a generation. Throws `engine_unavailable` when as many as allowed wait already. */
+  /** Queues a generation. Throws `engine_unavailable` when as many as allowed wait already, `unsupported_feature`. */
   submit(generation: Generation): void {
+    if (generation.transfer !== null) this.#states();
     const free = this.#slots.length - this.running;
     if (this.#waiting.length >= this.#waitingMax + free) {
       throw new CubitError(
@@ -130,14 +141,14 @@ export class Scheduler {
       const choice = generation && chooseSlot(free, generation.prompt, generation.salt);
       if (!generation || !choice) return;
       this.#waiting.shift();
-      await this.#begin(choice.slot, generation, choice.reusedTokens);
+      const { transfer } = generation;
+      if (transfer?.kind === 'take') await this.#takeOver(choice.slot, generation, transfer);
+      else await this.#begin(choice.slot, generation, choice.reusedTokens);
     }
   }
 
   async #begin(slot: Slot, generation: Generation, reusedTokens: number): Promise<void> {
-    slot.running = generation;
-    slot.salt = generation.salt;
-    slot.lastUsed = ++this.#uses;
+    this.#occupy(slot, generation);
     const { sequence } = slot;
     // Recurrent and windowed models cannot be cut back: erasing would evaluate the prefix again, unseen.
     const reused = sequence.needsCheckpoints && reusedTokens < sequence.nextTokenIndex ? 0 : reusedTokens;
@@ -145,6 +156,30 @@ export class Scheduler {
     generation.begin(sequence, reused);
     this.#totals.promptTokens += generation.prompt.length;
     this.#totals.cachedTokens += reused;
+  }
+
+  /** Goes on from the state that a prefill worker handed over, instead of evaluating the prompt. */
+  async #takeOver(slot: Slot, generation: Generation, take: Extract<Transfer, { kind: 'take' }>): Promise<void> {
+    this.#occupy(slot, generation);
+    try {
+      await this.#states().take(slot.sequence, take.state);
+      if (!isSame(slot.sequence.contextTokens, generation.prompt)) {
+        throw new CubitError('engine_failed', 'The KV state that was handed over is that of another prompt.');
+      }
+    } catch (error) {
+      await slot.sequence.clearHistory();
+      await this.#refuse(slot, generation, error);
+      return;
+    }
+    generation.takeOver(slot.sequence, take);
+    this.#totals.promptTokens += generation.prompt.length;
+    this.#totals.cachedTokens += generation.prompt.length;
+  }
+
+  #occupy(slot: Slot, generation: Generation): void {
+    slot.running = generation;
+    slot.salt = generation.salt;
+    slot.lastUsed = ++this.#uses;
   }
 
   /** All calls of one step are made together: node-llama-cpp evaluates what is queued together as one batch. */
@@ -173,16 +208,40 @@ export class Scheduler {
     }
     this.#totals.outputTokens += generation.usage.outputTokens - before;
     if (finish === null) return;
+    if (generation.transfer?.kind === 'give' && !generation.cancelled) {
+      try {
+        await this.#give(slot, generation);
+      } catch (error) {
+        await this.#refuse(slot, generation, error);
+        return;
+      }
+    }
     await this.#free(slot, generation);
     if (!generation.cancelled) generation.events.onEnd(finish);
   }
 
+  async #give(slot: Slot, generation: Generation): Promise<void> {
+    await generation.release();
+    const state = await this.#states().give(slot.sequence);
+    const firstToken = generation.lastToken as number;
+    generation.events.onGiven?.(paramsOf({ state, firstToken, cachedTokens: generation.cachedTokens }));
+  }
+
+  #states(): KvStates {
+    if (this.#kvStates !== null) return this.#kvStates;
+    throw new CubitError('unsupported_feature', 'This worker hands no KV states over.');
+  }
+
   async #fail(slot: Slot, generation: Generation, error: unknown): Promise<void> {
+    await this.#refuse(slot, generation, error);
+    this.#failuresInARow += 1;
+    if (this.#failuresInARow >= FAILURES_IN_A_ROW_MAX) this.#onBroken(error);
+  }
+
+  async #refuse(slot: Slot, generation: Generation, error: unknown): Promise<void> {
     await this.#free(slot, generation);
     slot.salt = null; // what its sequence holds is not known any more
     if (!generation.cancelled) generation.events.onError(error);
-    this.#failuresInARow += 1;
-    if (this.#failuresInARow >= FAILURES_IN_A_ROW_MAX) this.#onBroken(error);
   }
 
   async #removeCancelled(): Promise<void> {
@@ -197,4 +256,8 @@ export class Scheduler {
     slot.running = null;
     this.#reclaimer.samplerEnded();
   }
+}
+
+function isSame(held: readonly number[], prompt: readonly number[]): boolean {
+  return held.length === prompt.length && held.every((token, at) => token === prompt[at]);
 }

@@ -5,6 +5,7 @@ import { StreamedAnswer, wholeAnswer } from './answer.ts';
 import { Embedder, embeddingsJson } from './embedder.ts';
 import { Generation, type GenerationEvents } from './generation.ts';
 import { readJson, sendError, sendJson } from './http.ts';
+import { KvStates } from './kv-state.ts';
 import { workerMetricsText } from './metrics-text.ts';
 import type { LoadedModel } from './model.ts';
 import { Reclaimer } from './reclaim.ts';
@@ -15,6 +16,7 @@ import type { AnswerHead } from './wire.ts';
 export interface WorkerServerOptions {
   readonly name: string;
   readonly waitingMax: number;
+  readonly kvFolder: string | null;
   readonly onBroken: (error: unknown) => void;
 }
 
@@ -59,11 +61,12 @@ export class WorkerServer {
   }
 
   ready(loaded: LoadedModel): void {
-    const { waitingMax, onBroken } = this.#options;
+    const { waitingMax, kvFolder, onBroken } = this.#options;
+    const kvStates = kvFolder === null ? null : new KvStates(kvFolder);
     const reclaimer = new Reclaimer();
     this.#serving = {
       loaded,
-      scheduler: new Scheduler(loaded, waitingMax, reclaimer, onBroken),
+      scheduler: new Scheduler(loaded, kvStates, waitingMax, reclaimer, onBroken),
       embedder: new Embedder(loaded, waitingMax, reclaimer),
     };
   }

@@ -23,6 +23,7 @@ async function main(): Promise<void> {
   const server = new WorkerServer({
     name: options.name,
     waitingMax: options.waitingMax,
+    kvFolder: options.kvFolder,
     onBroken: failNatively,
   });
   stopWithParent();
@@ -51,7 +52,7 @@ async function main(): Promise<void> {
 async function listen(server: WorkerServer, options: WorkerOptions): Promise<void> {
   const { listen } = options;
   if ('socketPath' in listen) {
-    process.on('exit', () => removeSocket(listen.socketPath));
+    process.on('exit', () => removeSocket(listen.socketPath, options.kvFolder));
     server.http.listen(listen.socketPath);
   } else server.http.listen(listen.port, listen.host);
   await once(server.http, 'listening');
@@ -64,9 +65,10 @@ async function listen(server: WorkerServer, options: WorkerOptions): Promise<voi
 }
 
 /** A parent that was killed leaves the sockets' folder behind: the last of its workers takes it along. */
-function removeSocket(socketPath: string): void {
+function removeSocket(socketPath: string, kvFolder: string | null): void {
   rmSync(socketPath, { force: true });
   if (!parentLost) return;
+  if (kvFolder !== null) rmSync(kvFolder, { recursive: true, force: true });
   try {
     rmdirSync(dirname(socketPath));
   } catch {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CubitError } from '../../core/errors.ts';
@@ -148,6 +148,7 @@ export class LocalFleet implements Fleet {
       listen: { socketPath },
       name,
       waitingMax: WAITING_MAX,
+      kvFolder: spec.role === 'unified' ? null : this.#kvFolder(),
     };
     const process = new WorkerProcess({
       execPath,
@@ -160,10 +161,22 @@ export class LocalFleet implements Fleet {
     return { process, address: { kind: 'llama', socketPath } };
   }
 
+  /** Where prefill workers hand KV states over to decode workers. */
+  #kvFolder(): string {
+    const path = join(this.#ownFolder(), 'kv');
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return path;
+  }
+
+  /** Only this user can look into it. */
+  #ownFolder(): string {
+    this.#folder ??= mkdtempSync(join(tmpdir(), 'cubit-'));
+    return this.#folder;
+  }
+
   /** A new path for every process: a late answer of a dead one can never be taken for its successor's. */
   #socketPath(): string {
-    this.#folder ??= mkdtempSync(join(tmpdir(), 'cubit-'));
-    const path = join(this.#folder, `${++this.#sockets}.sock`);
+    const path = join(this.#ownFolder(), `${++this.#sockets}.sock`);
     if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
       throw new CubitError('config_invalid', `The path of the temporary folder is too long for a socket: ${path}.`);
     }
