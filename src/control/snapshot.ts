@@ -188,6 +188,7 @@ function servedModelOf(
     ),
     batchPerUnit: tier.batch,
     kvTokensPerUnit: template.kvTokensPerUnit,
+    disaggregated: template.kind !== 'single',
     startupMs: startups.of(template),
     unitsMax,
     replicas,
@@ -211,11 +212,11 @@ function servingOf(
       specsOf(group).map(({ replicaId }, unit) => [replicaId, unit < (paid.get(group.id) ?? 0)] as const),
     ),
   );
-  return replicas.map(({ replicaId, state, address, startedAtMs }) => {
+  return replicas.map(({ replicaId, role, state, address, startedAtMs }) => {
     const isBase = units.get(replicaId);
     const isPaid = isBase === true ? true : (isAddedPaid(added.get(replicaId)) ?? isBase);
-    if (state !== 'ready' || isPaid === true) return { replicaId, state, address, startedAtMs };
-    return { replicaId, state: isPaid === undefined ? 'draining' : 'starting', address, startedAtMs };
+    if (state !== 'ready' || isPaid === true) return { replicaId, role, state, address, startedAtMs };
+    return { replicaId, role, state: isPaid === undefined ? 'draining' : 'starting', address, startedAtMs };
   });
 }
 

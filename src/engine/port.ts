@@ -50,6 +50,8 @@ export type EngineAddress =
       readonly model: string;
       readonly apiKey: string | null;
       readonly dialect: EngineDialect;
+      /** Of an SGLang prefill server: where decode servers ask for KV states; its default unless said. */
+      readonly bootstrapPort?: number;
     };
 
 /** Which server speaks: decides the extra request fields it knows and the names of its metrics. */
