@@ -113,7 +113,7 @@ function checkEngine({ engine, kind }: Template, model: Model, report: Report): 
   }
   if (engine.kind !== 'llama') return;
   if (model.weights?.format !== 'gguf') report('engine.kind', `llama needs gguf weights; give ${model.id} some`);
-  if (kind !== 'single') report('kind', 'the llama engine serves single templates only; say single');
+  if (kind === 'three_type') report('kind', 'the llama engine has no cache machine; say single or two_type');
 }
 
 function checkTiers({ engine, tiers }: Template, report: Report): void {

@@ -10,7 +10,7 @@ import { LIVE_GROUP_STATES } from './internal.ts';
 import { failOrder, succeedOrder } from './order/settle.ts';
 import { Revival } from './revival.ts';
 import { createTurns, type Turns } from './turns.ts';
-import { paidUnitsOf, replicasById, specsOf } from './units.ts';
+import { paidUnitsOf, replicasById, rolesOf, specsOf, unitsOf } from './units.ts';
 
 export interface ProvisionerDeps {
   readonly db: Kysely<Database>;
@@ -94,7 +94,7 @@ export class Provisioner {
     const groups = await db.selectFrom('instance_groups').selectAll().where('state', 'in', LIVE_GROUP_STATES).execute();
     const paid = await paidUnitsOf(db, groups);
     const added = await openUnits(db);
-    const specs = groups.flatMap((group) => [...specsOf(group), ...addedSpecs(group, added)]);
+    const specs = groups.flatMap((group) => [...specsOf(group, this.#rolesOf(group)), ...addedSpecs(group, added)]);
     this.#forgetAllBut(groups, specs);
     this.#takeBack(new Set(specs.map((spec) => spec.replicaId)));
     const replicas = replicasById(fleet.list());
@@ -127,15 +127,21 @@ export class Provisioner {
   #startMissing(group: Row<'instance_groups'>, paidUnits: number, replicas: ReadonlyMap<string, ReplicaStatus>): void {
     const pending = this.#pending.get(group.id);
     let refusal: string | null = null;
-    for (const [unit, spec] of specsOf(group).entries()) {
-      const state = replicas.get(spec.replicaId)?.state ?? 'stopped';
-      if (state === 'stopped') refusal = this.#startOne(spec) ?? refusal;
-      if (state === 'failed' && unit < paidUnits) this.#revival.tryAgain(spec.replicaId, this.#monotonicMs());
-      if (state === 'ready') this.#revival.isWell(spec.replicaId);
+    for (const [unit, specs] of unitsOf(group, this.#rolesOf(group)).entries()) {
+      for (const spec of specs) {
+        const state = replicas.get(spec.replicaId)?.state ?? 'stopped';
+        if (state === 'stopped') refusal = this.#startOne(spec) ?? refusal;
+        if (state === 'failed' && unit < paidUnits) this.#revival.tryAgain(spec.replicaId, this.#monotonicMs());
+        if (state === 'ready') this.#revival.isWell(spec.replicaId);
+      }
     }
     if (pending === undefined) return;
     const sinceMs = pending.refusal?.sinceMs ?? this.#monotonicMs();
     pending.refusal = refusal === null ? null : { sinceMs, reason: refusal };
+  }
+
+  #rolesOf(group: Row<'instance_groups'>) {
+    return rolesOf(this.#deps.catalog, group.template_id);
   }
 
   /** null, or why the fleet refuses; it is asked again at the next pass. */
@@ -150,10 +156,12 @@ export class Provisioner {
 
   async #settle(group: Row<'instance_groups'>, paidUnits: number): Promise<void> {
     const replicas = replicasById(this.#deps.fleet.list());
-    const units = specsOf(group).map((spec) => replicas.get(spec.replicaId));
-    const failure = this.#failureOf(group, units.slice(paidUnits));
+    const units = unitsOf(group, this.#rolesOf(group)).map((specs) =>
+      specs.map((spec) => replicas.get(spec.replicaId)),
+    );
+    const failure = this.#failureOf(group, units.slice(paidUnits).flat());
     if (failure !== null) await failOrder(this.#deps, group, paidUnits, failure);
-    else if (units.every((unit) => unit?.state === 'ready')) await succeedOrder(this.#deps, group);
+    else if (units.flat().every((machine) => machine?.state === 'ready')) await succeedOrder(this.#deps, group);
   }
 
   #failureOf(group: Row<'instance_groups'>, added: readonly (ReplicaStatus | undefined)[]): string | null {

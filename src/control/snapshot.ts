@@ -17,7 +17,7 @@ import { openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
 import { StartupTimes } from './startup-times.ts';
 import { createTurns, type Turns } from './turns.ts';
-import { paidUnitsOf, specsOf } from './units.ts';
+import { paidUnitsOf, rolesOf, unitsOf } from './units.ts';
 
 export interface SnapshotDeps {
   readonly db: Kysely<Database>;
@@ -129,7 +129,7 @@ export async function buildSnapshot(
     const models = (served.get(row.id) ?? []).flatMap((model) => {
       const own = groups.get(model.id) ?? [];
       const running = replicas.get(model.id) ?? [];
-      const serving = servingOf(running, own, { paid: stored.paid, added: addedBy });
+      const serving = servingOf(running, own, { catalog: deps.catalog, paid: stored.paid, added: addedBy });
       const unitsMax = own.reduce((sum, group) => sum + Math.max(group.units, maxUnits.get(group.id) ?? 0), 0);
       return servedModelOf(deps, model, unitsMax, serving, startups, timeScaleOf(running)) ?? [];
     });
@@ -203,13 +203,20 @@ function servingOf(
   replicas: readonly ReplicaStatus[],
   groups: readonly Row<'instance_groups'>[],
   {
+    catalog,
     paid,
     added,
-  }: { readonly paid: ReadonlyMap<string, number>; readonly added: ReadonlyMap<string, ElasticUnitState> },
+  }: {
+    readonly catalog: Catalog;
+    readonly paid: ReadonlyMap<string, number>;
+    readonly added: ReadonlyMap<string, ElasticUnitState>;
+  },
 ): ReplicaSnapshot[] {
   const units = new Map(
     groups.flatMap((group) =>
-      specsOf(group).map(({ replicaId }, unit) => [replicaId, unit < (paid.get(group.id) ?? 0)] as const),
+      unitsOf(group, rolesOf(catalog, group.template_id)).flatMap((specs, unit) =>
+        specs.map(({ replicaId }) => [replicaId, unit < (paid.get(group.id) ?? 0)] as const),
+      ),
     ),
   );
   return replicas.map(({ replicaId, role, state, address, startedAtMs }) => {

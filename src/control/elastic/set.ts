@@ -7,6 +7,7 @@ import { invalidInput } from '../input.ts';
 import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
 import { resizeGroup } from '../order/resize.ts';
 import { Id } from '../schemas.ts';
+import { rolesOf } from '../units.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
 import { ruleOf } from './rule.ts';
 import { RuleInput, RuleView } from './schemas.ts';
@@ -29,7 +30,7 @@ export const ruleSet = defineVerb({
       const rule = mergedRule(await ruleOf(trx, groupId), { zone: tenant.zone, units: group.units }, wanted);
       const faults = faultsOfRule(rule);
       if (faults.length > 0) throw invalidInput(faults);
-      await checkGroup(trx, group);
+      await checkGroup(trx, ctx, group);
       await storeRule(trx, ctx, group, rule);
       if (rule.minUnits !== group.units) await changeBase(trx, ctx, { group, tenant, units: rule.minUnits });
       const detail = { ...rule };
@@ -52,8 +53,14 @@ function mergedRule(
   return { ...RULE_DEFAULTS, zone, minUnits: units, ...before, ...said, maxUnits: wanted.maxUnits };
 }
 
-/** Throws `conflict` for a group that cannot scale. */
-async function checkGroup(trx: Trx, group: Row<'instance_groups'>): Promise<void> {
+/** Throws `conflict` or `unsupported_feature` for a group that cannot scale. */
+async function checkGroup(trx: Trx, { catalog }: Ctx, group: Row<'instance_groups'>): Promise<void> {
+  if (rolesOf(catalog, group.template_id).length > 1) {
+    throw new CubitError(
+      'unsupported_feature',
+      `Units of ${group.template_id} consist of several machines and do not scale by a rule. Resize the group instead.`,
+    );
+  }
   if (group.billing_type === 'prepaid') {
     throw new CubitError(
       'conflict',

@@ -2,13 +2,14 @@ import type { Template } from '../../catalog/schema.ts';
 import { formatMicros } from '../../core/commerce/money.ts';
 import { nextTermEvents, type PrepaidTerm } from '../../core/commerce/term.ts';
 import { CubitError } from '../../core/errors.ts';
+import type { Role } from '../../fleet/port.ts';
 import { balanceMicros } from '../../store/ledger.ts';
 import type { Row } from '../../store/schema.ts';
 import { unbilled } from '../billing/schemas.ts';
 import { segmentsOf } from '../group/schemas.ts';
 import { LIVE_GROUP_STATES } from '../internal.ts';
 import { applyPlan } from '../prepaid/apply.ts';
-import { replicasById, specsOf } from '../units.ts';
+import { replicasById, rolesOf, specsOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
 import { orderThrough } from './move.ts';
 import type { Price } from './price.ts';
@@ -16,10 +17,11 @@ import { moneyOf, type Quote } from './quote.ts';
 
 /** Throws `unsupported_feature` for what is not sold in this release. */
 export function checkSellable(template: Template): void {
-  if (template.kind === 'single') return;
+  const { kind, engine } = template;
+  if (kind === 'single' || (kind === 'two_type' && engine.kind === 'llama')) return;
   throw new CubitError(
     'unsupported_feature',
-    `Template ${template.id} is disaggregated; this release provisions single-machine templates only.`,
+    `Template ${template.id} is disaggregated; of these only prefill + decode on the embedded engine is provisioned.`,
     { details: { param: 'templateId' } },
   );
 }
@@ -75,7 +77,7 @@ async function hourOfAllUnits(trx: Trx, tenantId: string): Promise<bigint> {
 /** Throws `capacity_exhausted` with what limits it. Units that are sold but not started yet count as taken. */
 export async function checkCapacity(
   trx: Trx,
-  fleet: Ctx['fleet'],
+  { catalog, fleet }: Pick<Ctx, 'catalog' | 'fleet'>,
   templateId: string,
   unitsAdded: number,
 ): Promise<void> {
@@ -87,7 +89,9 @@ export async function checkCapacity(
     );
   }
   const { free, limit } = fleet.capacity(templateId);
-  const freeUnits = Math.max(0, free - (await unstartedUnits(trx, fleet, templateId)));
+  const roles = rolesOf(catalog, templateId);
+  const unstarted = await unstartedReplicas(trx, fleet, { templateId, roles });
+  const freeUnits = Math.max(0, Math.floor((free - unstarted) / roles.length));
   if (unitsAdded <= freeUnits) return;
   throw new CubitError(
     'capacity_exhausted',
@@ -96,7 +100,11 @@ export async function checkCapacity(
   );
 }
 
-async function unstartedUnits(trx: Trx, fleet: Ctx['fleet'], templateId: string): Promise<number> {
+async function unstartedReplicas(
+  trx: Trx,
+  fleet: Ctx['fleet'],
+  { templateId, roles }: { readonly templateId: string; readonly roles: readonly Role[] },
+): Promise<number> {
   const groups = await trx
     .selectFrom('instance_groups')
     .select(['id', 'served_model_id', 'template_id', 'units'])
@@ -105,7 +113,7 @@ async function unstartedUnits(trx: Trx, fleet: Ctx['fleet'], templateId: string)
     .execute();
   const replicas = replicasById(fleet.list());
   const started = (replicaId: string) => (replicas.get(replicaId)?.state ?? 'stopped') !== 'stopped';
-  return groups.flatMap(specsOf).filter((spec) => !started(spec.replicaId)).length;
+  return groups.flatMap((group) => specsOf(group, roles)).filter((spec) => !started(spec.replicaId)).length;
 }
 
 /**
@@ -124,7 +132,7 @@ export async function placeNewOrder(
 ): Promise<{ order: Row<'orders'>; group: Row<'instance_groups'> }> {
   const { tenant, served } = wanted;
   const { billingType, templateId, units, price, atMs } = quote;
-  await checkCapacity(trx, ctx.fleet, templateId, units);
+  await checkCapacity(trx, ctx, templateId, units);
   const group: Row<'instance_groups'> = {
     id: ctx.newId('group'),
     tenant_id: tenant.id,

@@ -67,7 +67,7 @@ interface Change {
 
 /** A purchase: checked like one. The group serves with the units it has until the provisioner has the new ones ready. */
 async function grow(trx: Trx, ctx: Ctx, { before, quote, tenant }: Change & { readonly tenant: Row<'tenants'> }) {
-  await checkCapacity(trx, ctx.fleet, before.template_id, quote.units - before.units);
+  await checkCapacity(trx, ctx, before.template_id, quote.units - before.units);
   const group = await moveGroup(trx, before, ['resize'], { units: quote.units });
   await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now() });
   return group;
