@@ -250,7 +250,10 @@ function testCatalog(): Catalog {
     template('alpha-unpriced', 'alpha'),
     template('alpha-elsewhere', 'alpha'),
     template('beta-local', 'beta'),
-    template('beta-trio', 'beta', { kind: 'three_type' }),
+    template('beta-trio', 'beta', {
+      kind: 'three_type',
+      engine: { kind: 'openai-http', contextTokens: 2048, sequences: 8, threads: 0, structuredOutput: false },
+    }),
   ];
   const price = { monthly: '1728.00', penalty: 0.3 };
   return {

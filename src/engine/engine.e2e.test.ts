@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { testWeights } from '../../test/fixtures.ts';
 import { connectEngine } from './connect.ts';
 import { type EngineHarness, engineContract } from './engine.case.ts';
-import type { WorkerOptions } from './llama/options.ts';
+import { type WorkerOptions, workerArguments } from './llama/options.ts';
 import { WorkerProcess } from './llama/spawn.ts';
 import { detectDialect } from './openai-http/detect.ts';
 import type { EngineAddress } from './port.ts';
@@ -24,7 +24,12 @@ async function startWorker(listen: WorkerOptions['listen']): Promise<WorkerProce
     waitingMax: 16,
     kvFolder: null,
   };
-  return new WorkerProcess({ execPath: process.execPath, workerPath, worker, log: (line) => console.error(line) });
+  return new WorkerProcess({
+    execPath: process.execPath,
+    workerPath,
+    arguments: workerArguments(worker),
+    log: (line) => console.error(line),
+  });
 }
 
 async function harness(worker: WorkerProcess, address: EngineAddress): Promise<EngineHarness> {
@@ -101,7 +106,12 @@ it('says why it cannot start', async () => {
     sequences: 1,
   };
   const options = { ...worker, threads: 1, name: 'x', waitingMax: 1, kvFolder: null };
-  const failed = new WorkerProcess({ execPath: process.execPath, workerPath, worker: options, log: () => undefined });
+  const failed = new WorkerProcess({
+    execPath: process.execPath,
+    workerPath,
+    arguments: workerArguments(options),
+    log: () => undefined,
+  });
   const { reason } = await failed.exited;
   expect(reason).toContain('exited with code 1');
   expect(reason).toContain('/nowhere.gguf');

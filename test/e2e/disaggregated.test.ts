@@ -13,10 +13,9 @@ let cubit: Running;
 let client: OpenAI;
 
 beforeAll(async () => {
-  cubit = await startUp(dataDir, { CUBIT_WORKERS_MAX: '3', TMPDIR: folder });
+  cubit = await startUp(dataDir, { CUBIT_WORKERS_MAX: '4', TMPDIR: folder });
   client = new OpenAI({ baseURL: `${cubit.ready.url}/v1`, apiKey: cubit.ready.apiKey ?? '', maxRetries: 0 });
-  const models = [{ modelId: 'smollm2-135m-instruct', templateId: 'smollm2-135m-pd-local', units: 1 }];
-  await api('POST', '/endpoints', { tenantId: cubit.ready.tenantId, name: 'pair', models });
+  await buy('pair', 'smollm2-135m-pd-local');
   await serving();
 });
 afterAll(async () => {
@@ -37,17 +36,24 @@ async function api(method: string, path: string, body?: unknown) {
   return answer;
 }
 
-const machines = async () =>
-  (await api('GET', '/replicas')).items.filter((one: { templateId: string }) => one.templateId.includes('-pd-'));
+const buy = (name: string, templateId: string) =>
+  api('POST', '/endpoints', {
+    tenantId: cubit.ready.tenantId,
+    name,
+    models: [{ modelId: 'smollm2-135m-instruct', templateId, units: 1 }],
+  });
 
-async function serving(): Promise<void> {
-  await until('both machines are ready', async () => {
-    const all = await machines();
-    return all.length === 2 && all.every((one: { state: string }) => one.state === 'ready');
+const machines = async (of = '-pd-') =>
+  (await api('GET', '/replicas')).items.filter((one: { templateId: string }) => one.templateId.includes(of));
+
+async function serving(model = 'pair', of = '-pd-', count = 2): Promise<void> {
+  await until('all machines are ready', async () => {
+    const all = await machines(of);
+    return all.length === count && all.every((one: { state: string }) => one.state === 'ready');
   });
   await until('a request is served', async () => {
     const asked = client.chat.completions.create({
-      model: 'pair',
+      model,
       messages: [{ role: 'user', content: 'Hi' }],
       max_tokens: 2,
     });
@@ -82,10 +88,10 @@ async function answerOf(model: string, content: string, max_tokens: number) {
   return { pieces, usage, ttftMs };
 }
 
-/** Workers started with a folder for KV states, the prefill worker first. */
+/** Engine workers started with a folder for KV states, the prefill worker first. */
 function pairPids(): [prefill: number, decode: number] {
   const rows = execFileSync('ps', ['-eo', 'pid=,args=', '--sort=start_time,pid'], { encoding: 'utf8' }).split('\n');
-  const pids = rows.filter((row) => row.includes('worker.ts') && row.includes(`--kv-folder ${folder}`));
+  const pids = rows.filter((row) => row.includes('/worker.ts') && row.includes(`--kv-folder ${folder}`));
   expect(pids).toHaveLength(2);
   return pids.map((row) => Number(row.trim().split(/\s+/)[0])) as [number, number];
 }
@@ -145,4 +151,25 @@ it('is one unit in control: bought, shown and taken back as one', async () => {
   await until('both machines are gone', async () =>
     (await machines()).every((one: { state: string }) => one.state === 'stopped'),
   );
+});
+
+it('sells a cache machine beside them, from which a prefill machine that lost its own cache goes on', async () => {
+  await buy('trio', 'smollm2-135m-pdc-local');
+  await serving('trio', '-pdc-', 3);
+  const content = `${'The mill stands by the river and turns slowly. '.repeat(20)}What turns?`;
+  const one = await answerOf('demo', content, 20);
+  const three = await answerOf('trio', content, 20);
+  expect(three.pieces).toEqual(one.pieces);
+  // What every chat begins with, at most.
+  expect(three.usage?.prompt_tokens_details?.cached_tokens).toBeLessThan(50);
+  process.kill(pairPids()[0], 'SIGKILL');
+  await until('it is seen', async () =>
+    (await machines('-pdc-')).some((machine: { state: string }) => machine.state !== 'ready'),
+  );
+  await serving('trio', '-pdc-', 3);
+  const again = await answerOf('trio', content, 20);
+  expect(again.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThan(150);
+  // A unit of one machine too has all but the last token cached by now.
+  expect(again.pieces).toEqual((await answerOf('demo', content, 20)).pieces);
+  console.log('three-type:', { ttftMsFirst: Math.round(three.ttftMs), ttftMsFromCache: Math.round(again.ttftMs) });
 });

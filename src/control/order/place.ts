@@ -18,10 +18,10 @@ import { moneyOf, type Quote } from './quote.ts';
 /** Throws `unsupported_feature` for what is not sold in this release. */
 export function checkSellable(template: Template): void {
   const { kind, engine } = template;
-  if (kind === 'single' || (kind === 'two_type' && engine.kind === 'llama')) return;
+  if (kind === 'single' || engine.kind === 'llama') return;
   throw new CubitError(
     'unsupported_feature',
-    `Template ${template.id} is disaggregated; of these only prefill + decode on the embedded engine is provisioned.`,
+    `Template ${template.id} is disaggregated, and adopted servers cannot be paired yet; only the embedded engine can.`,
     { details: { param: 'templateId' } },
   );
 }

@@ -12,7 +12,9 @@ export interface KvStateLimits {
 }
 
 const LIMITS: KvStateLimits = { ageMsMax: 30_000, bytesMax: 1 << 30 };
-const SUFFIX = '.kv';
+/** Of a state that waits to be taken. */
+export const KV_SUFFIX = '.kv';
+const TAKEN_SUFFIX = '.taken';
 
 /**
  * KV states on their way from prefill to decode workers: files in a folder that only workers of one fleet share. A state
@@ -34,7 +36,7 @@ export class KvStates {
       throw new CubitError('engine_unavailable', `${waitingBytes} bytes of KV state wait for decode workers already.`);
     }
     const name = randomUUID();
-    const path = join(this.#folder, name + SUFFIX);
+    const path = join(this.#folder, name + KV_SUFFIX);
     try {
       await sequence.saveStateToFile(path);
     } catch (error) {
@@ -50,9 +52,9 @@ export class KvStates {
    * `engine_unavailable` when the state is gone, `engine_failed` when it cannot be read.
    */
   async take(sequence: Pick<LlamaContextSequence, 'loadStateFromFile' | 'clearHistory'>, name: string): Promise<void> {
-    const taken = join(this.#folder, `${name}.taken`);
+    const taken = join(this.#folder, name + TAKEN_SUFFIX);
     try {
-      renameSync(join(this.#folder, name + SUFFIX), taken);
+      renameSync(join(this.#folder, name + KV_SUFFIX), taken);
     } catch (error) {
       throw new CubitError('engine_unavailable', 'The KV state of this prompt is not there any more.', {
         cause: error,
@@ -69,10 +71,16 @@ export class KvStates {
     }
   }
 
+  /** It is not wanted after all. */
+  drop(name: string): void {
+    rmSync(join(this.#folder, name + KV_SUFFIX), { force: true });
+  }
+
   /** Removes what is too old, whoever gave it; returns the bytes of the rest. */
   sweep(): number {
     let bytes = 0;
     for (const file of readdirSync(this.#folder)) {
+      if (!file.endsWith(KV_SUFFIX) && !file.endsWith(TAKEN_SUFFIX)) continue;
       const path = join(this.#folder, file);
       const stats = statSync(path, { throwIfNoEntry: false });
       if (stats === undefined) continue;

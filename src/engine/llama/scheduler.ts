@@ -1,10 +1,12 @@
 import type { LlamaContextSequence } from 'node-llama-cpp';
 import { CubitError } from '../../core/errors.ts';
+import type { CacheClient } from './cache-client.ts';
 import type { FinishReason, Generation } from './generation.ts';
 import type { KvStates } from './kv-state.ts';
 import type { LoadedModel } from './model.ts';
+import { BLOCK_TOKENS } from './prefix-pool.ts';
 import type { Reclaimer } from './reclaim.ts';
-import { chooseSlot, type IdleSlot } from './slots.ts';
+import { chooseSlot, type IdleSlot, reusableTokens } from './slots.ts';
 import { paramsOf, type Transfer } from './transfer.ts';
 
 /**
@@ -23,6 +25,12 @@ interface Slot extends IdleSlot {
   running: Generation | null;
 }
 
+/** How KV states go to other workers and to the cache worker beside them. */
+export interface KvSharing {
+  readonly states: KvStates;
+  readonly cache: CacheClient;
+}
+
 export interface SchedulerTotals {
   readonly promptTokens: number;
   readonly cachedTokens: number;
@@ -36,7 +44,7 @@ export interface SchedulerTotals {
 export class Scheduler {
   readonly #slots: readonly Slot[];
   readonly #contextTokens: number;
-  readonly #kvStates: KvStates | null;
+  readonly #kv: KvSharing | null;
   readonly #waitingMax: number;
   readonly #onBroken: (error: unknown) => void;
   readonly #reclaimer: Reclaimer;
@@ -49,12 +57,12 @@ export class Scheduler {
   /** `onBroken` is called when the native context fails again and again. */
   constructor(
     loaded: LoadedModel,
-    kvStates: KvStates | null,
+    kv: KvSharing | null,
     waitingMax: number,
     reclaimer: Reclaimer,
     onBroken: (error: unknown) => void,
   ) {
-    this.#kvStates = kvStates;
+    this.#kv = kv;
     this.#reclaimer = reclaimer;
     this.#contextTokens = loaded.contextTokens;
     this.#waitingMax = waitingMax;
@@ -89,7 +97,7 @@ export class Scheduler {
 
   /** Queues a generation. Throws `engine_unavailable` when as many as allowed wait already, `unsupported_feature`. */
   submit(generation: Generation): void {
-    if (generation.transfer !== null) this.#states();
+    if (generation.transfer !== null) this.#sharing();
     const free = this.#slots.length - this.running;
     if (this.#waiting.length >= this.#waitingMax + free) {
       throw new CubitError(
@@ -151,7 +159,8 @@ export class Scheduler {
     this.#occupy(slot, generation);
     const { sequence } = slot;
     // Recurrent and windowed models cannot be cut back: erasing would evaluate the prefix again, unseen.
-    const reused = sequence.needsCheckpoints && reusedTokens < sequence.nextTokenIndex ? 0 : reusedTokens;
+    const ownTokens = sequence.needsCheckpoints && reusedTokens < sequence.nextTokenIndex ? 0 : reusedTokens;
+    const reused = generation.transfer === null ? ownTokens : await this.#borrow(slot, generation, ownTokens);
     await sequence.eraseContextTokenRanges([{ start: reused, end: sequence.nextTokenIndex }]);
     generation.begin(sequence, reused);
     this.#totals.promptTokens += generation.prompt.length;
@@ -162,7 +171,7 @@ export class Scheduler {
   async #takeOver(slot: Slot, generation: Generation, take: Extract<Transfer, { kind: 'take' }>): Promise<void> {
     this.#occupy(slot, generation);
     try {
-      await this.#states().take(slot.sequence, take.state);
+      await this.#sharing().states.take(slot.sequence, take.state);
       if (!isSame(slot.sequence.contextTokens, generation.prompt)) {
         throw new CubitError('engine_failed', 'The KV state that was handed over is that of another prompt.');
       }
@@ -174,6 +183,27 @@ export class Scheduler {
     generation.takeOver(slot.sequence, take);
     this.#totals.promptTokens += generation.prompt.length;
     this.#totals.cachedTokens += generation.prompt.length;
+  }
+
+  /** Puts a longer beginning from the cache worker in place of what the sequence holds; returns the tokens to reuse. */
+  async #borrow(slot: Slot, { prompt, salt }: Generation, ownTokens: number): Promise<number> {
+    const { sequence } = slot;
+    const { states, cache } = this.#sharing();
+    if (sequence.needsCheckpoints || prompt.length - ownTokens < BLOCK_TOKENS) return ownTokens;
+    const lent = await cache.borrow(salt, prompt);
+    if (lent === null) return ownTokens;
+    if (lent.tokens < ownTokens + BLOCK_TOKENS) {
+      states.drop(lent.state);
+      return ownTokens;
+    }
+    try {
+      await states.take(sequence, lent.state);
+      return reusableTokens({ tokens: sequence.contextTokens, salt, lastUsed: 0 }, prompt, salt);
+    } catch {
+      // A cache that fails is one that holds nothing: the prompt is evaluated here.
+      await sequence.clearHistory();
+      return 0;
+    }
   }
 
   #occupy(slot: Slot, generation: Generation): void {
@@ -222,13 +252,16 @@ export class Scheduler {
 
   async #give(slot: Slot, generation: Generation): Promise<void> {
     await generation.release();
-    const state = await this.#states().give(slot.sequence);
+    const { states, cache } = this.#sharing();
+    const state = await states.give(slot.sequence);
+    const { prompt, salt, cachedTokens } = generation;
+    if (prompt.length - cachedTokens >= BLOCK_TOKENS) cache.keep(salt, prompt, state);
     const firstToken = generation.lastToken as number;
-    generation.events.onGiven?.(paramsOf({ state, firstToken, cachedTokens: generation.cachedTokens }));
+    generation.events.onGiven?.(paramsOf({ state, firstToken, cachedTokens }));
   }
 
-  #states(): KvStates {
-    if (this.#kvStates !== null) return this.#kvStates;
+  #sharing(): KvSharing {
+    if (this.#kv !== null) return this.#kv;
     throw new CubitError('unsupported_feature', 'This worker hands no KV states over.');
   }
 

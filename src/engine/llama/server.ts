@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { CubitError, toCubitError } from '../../core/errors.ts';
 import { StreamedAnswer, wholeAnswer } from './answer.ts';
+import { CacheClient } from './cache-client.ts';
 import { Embedder, embeddingsJson } from './embedder.ts';
 import { Generation, type GenerationEvents } from './generation.ts';
 import { readJson, sendError, sendJson } from './http.ts';
@@ -62,11 +63,12 @@ export class WorkerServer {
 
   ready(loaded: LoadedModel): void {
     const { waitingMax, kvFolder, onBroken } = this.#options;
-    const kvStates = kvFolder === null ? null : new KvStates(kvFolder);
+    const kv =
+      kvFolder === null ? null : { states: new KvStates(kvFolder), cache: new CacheClient(kvFolder, console.error) };
     const reclaimer = new Reclaimer();
     this.#serving = {
       loaded,
-      scheduler: new Scheduler(loaded, kvStates, waitingMax, reclaimer, onBroken),
+      scheduler: new Scheduler(loaded, kv, waitingMax, reclaimer, onBroken),
       embedder: new Embedder(loaded, waitingMax, reclaimer),
     };
   }

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { testWeights } from '../../../test/fixtures.ts';
 import { connectEngine } from '../connect.ts';
 import type { Engine, EngineRequest } from '../port.ts';
+import { workerArguments } from './options.ts';
 import { WorkerProcess } from './spawn.ts';
 
 const workerPath = new URL('./worker.ts', import.meta.url).pathname;
@@ -20,7 +21,12 @@ async function start(name: string, kv: string | null): Promise<Engine> {
   const socketPath = join(folder, name);
   const size = { contextTokens: 1024, sequences: 2, threads: 1, waitingMax: 8 };
   const worker = { ...size, modelPath: await testWeights(), listen: { socketPath }, name, kvFolder: kv };
-  const process_ = new WorkerProcess({ execPath: process.execPath, workerPath, worker, log: console.error });
+  const process_ = new WorkerProcess({
+    execPath: process.execPath,
+    workerPath,
+    arguments: workerArguments(worker),
+    log: console.error,
+  });
   workers.push(process_);
   await process_.listening;
   const engine = connectEngine({ kind: 'llama', socketPath });
