@@ -104,13 +104,12 @@ function checkTemplate(
   checkTiers(template, report);
 }
 
-function checkEngine({ engine, kind }: Template, model: Model, report: Report): void {
+function checkEngine({ engine }: Template, model: Model, report: Report): void {
   if (model.contextTokens !== null && engine.contextTokens > model.contextTokens) {
     report('engine.contextTokens', `is more than the model's ${model.contextTokens}; lower it`);
   }
   if (engine.kind !== 'llama') return;
   if (model.weights?.format !== 'gguf') report('engine.kind', `llama needs gguf weights; give ${model.id} some`);
-  if (kind !== 'single') report('kind', 'the llama engine serves single templates only; say single');
 }
 
 function checkTiers({ engine, tiers }: Template, report: Report): void {

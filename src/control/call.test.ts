@@ -12,7 +12,7 @@ describe('input', () => {
   test('names every faulty and every unknown field', async () => {
     const control = await testControl();
     const { manager } = await control.tenant();
-    const input = { name: 'Chat!', models: [{ modelId: 'alpha', units: 0, colour: 'red' }], size: 1 };
+    const input = { name: 'Chat!', models: [{ modelId: 'alpha', units: -1, colour: 'red' }], size: 1 };
     const { code, details } = await refusal(control.call(endpointCreate, manager, input as never));
     expect(code).toBe('invalid_request');
     const fields = details['faults'].map((fault: { field: string }) => fault.field);

@@ -270,10 +270,20 @@ function testCatalog(): Catalog {
   const models = [model('alpha'), model('beta'), model('gamma', { availability: 'external' })];
   const templates = [
     template('alpha-local', 'alpha'),
-    template('alpha-pair', 'alpha', { kind: 'two_type' }),
+    template('alpha-pair', 'alpha', {
+      kind: 'two_type',
+      roles: [
+        { role: 'prefill', machineTypeId: 'local-cpu', machinesPerUnit: 1 },
+        { role: 'decode', machineTypeId: 'local-cpu', machinesPerUnit: 1 },
+      ],
+    }),
     template('alpha-unpriced', 'alpha'),
     template('alpha-elsewhere', 'alpha'),
     template('beta-local', 'beta'),
+    template('beta-trio', 'beta', {
+      kind: 'three_type',
+      engine: { kind: 'openai-http', contextTokens: 2048, sequences: 8, threads: 0, structuredOutput: false },
+    }),
   ];
   const price = { monthly: '1728.00', penalty: 0.3 };
   return {

@@ -1,13 +1,16 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { auditList } from './audit/list.ts';
 import { newId } from './call.ts';
+import { ruleSet } from './elastic/set.ts';
+import { endpointCreate } from './endpoint/create.ts';
 import { endpointShow } from './endpoint/show.ts';
-import { DRAIN_MS, FakeFleet, OPERATOR, START_MS, testControl } from './fixture.ts';
+import { DRAIN_MS, FakeFleet, OPERATOR, refusal, START_MS, testControl } from './fixture.ts';
 import { groupShow } from './group/show.ts';
 import { orderList } from './order/list.ts';
 import { orderResize } from './order/resize.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
 import { startProvisioner } from './provision.ts';
+import { groupIdOf } from './units.ts';
 
 async function ordered(units = 2) {
   const control = await testControl();
@@ -231,5 +234,65 @@ describe('the loop', () => {
     await loop.stop();
     control.fleet.become(control.fleet.list()[0]!.replicaId, 'failed');
     expect(control.fleet.drains).toEqual([]);
+  });
+});
+
+describe('units of two machines', () => {
+  async function pair(units = 1) {
+    const control = await testControl();
+    const { manager } = await control.tenant();
+    const models = [{ modelId: 'alpha', templateId: 'alpha-pair', units }];
+    const { groups } = await control.call(endpointCreate, manager, { name: 'pair', models });
+    const { groupId } = groups[0]!;
+    const show = () => control.call(groupShow, OPERATOR, { groupId });
+    const id = (unit: number, role: string) => `rep-${groupId.slice(3)}-${unit}-${role}`;
+    return { control, manager, groupId, show, id, provisioner: control.provisioner() };
+  }
+
+  test('are ready and billed when both are', async () => {
+    const { control, show, id, provisioner, groupId } = await pair();
+    await provisioner.reconcile();
+    expect(control.fleet.list().map(({ replicaId, role }) => [replicaId, role])).toEqual([
+      [id(0, 'prefill'), 'prefill'],
+      [id(0, 'decode'), 'decode'],
+    ]);
+    expect(groupIdOf(id(0, 'decode'))).toBe(groupId);
+    control.fleet.become(id(0, 'prefill'), 'ready');
+    await provisioner.reconcile();
+    expect(await show()).toMatchObject({ state: 'provisioning', unitsReady: 0, billedFromMs: null });
+    control.nowMs += 5_000;
+    control.fleet.become(id(0, 'decode'), 'ready');
+    await provisioner.reconcile();
+    expect(await show()).toMatchObject({ state: 'active', unitsReady: 1, billedFromMs: START_MS + 5_000 });
+  });
+
+  test('are taken back together, when one of them gives up and when the group shrinks', async () => {
+    const failed = await pair();
+    await failed.provisioner.reconcile();
+    failed.control.fleet.become(failed.id(0, 'prefill'), 'ready');
+    failed.control.fleet.become(failed.id(0, 'decode'), 'failed', 'out of memory');
+    await failed.provisioner.reconcile();
+    await failed.provisioner.reconcile();
+    expect((await failed.show()).state).toBe('failed');
+    expect(failed.control.fleet.drains.map(({ replicaId }) => replicaId).toSorted()).toEqual(
+      [failed.id(0, 'prefill'), failed.id(0, 'decode')].toSorted(),
+    );
+    const { control, manager, groupId, id, provisioner } = await pair(2);
+    await control.provisioned(provisioner);
+    await control.call(orderResize, manager, { groupId, units: 1 });
+    await provisioner.reconcile();
+    expect(control.fleet.drains.map(({ replicaId }) => replicaId).toSorted()).toEqual(
+      [id(1, 'prefill'), id(1, 'decode')].toSorted(),
+    );
+  });
+
+  test('take two places each on the machines, and do not scale by a rule', async () => {
+    const { control, manager, groupId, provisioner } = await pair(2);
+    await control.provisioned(provisioner);
+    control.fleet.slots = 7;
+    const answer = await refusal(control.call(orderResize, manager, { groupId, units: 4 }));
+    expect(answer).toMatchObject({ code: 'capacity_exhausted', details: { freeUnits: 1 } });
+    const rule = control.call(ruleSet, manager, { groupId, maxUnits: 3 });
+    expect((await refusal(rule)).code).toBe('unsupported_feature');
   });
 });

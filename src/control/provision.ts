@@ -11,7 +11,7 @@ import { failOrder, succeedOrder } from './order/settle.ts';
 import { livePools, poolSpecs } from './pool/pools.ts';
 import { Revival } from './revival.ts';
 import { createTurns, type Turns } from './turns.ts';
-import { paidUnitsOf, replicasById, specsOf } from './units.ts';
+import { paidUnitsOf, replicasById, rolesOf, specsOf, unitsOf } from './units.ts';
 
 export interface ProvisionerDeps {
   readonly db: Kysely<Database>;
@@ -96,14 +96,22 @@ export class Provisioner {
     const paid = await paidUnitsOf(db, groups);
     const added = await openUnits(db);
     const pools = (await livePools(db)).map(poolSpecs);
-    const specs = [...groups.flatMap((group) => [...specsOf(group), ...addedSpecs(group, added)]), ...pools.flat()];
+    const specs = [
+      ...groups.flatMap((group) => [...specsOf(group, this.#rolesOf(group)), ...addedSpecs(group, added)]),
+      ...pools.flat(),
+    ];
     const wanted = new Set(specs.map((spec) => spec.replicaId));
     this.#forgetAllBut(groups, wanted);
     this.#takeBack(wanted);
     const replicas = replicasById(fleet.list());
     for (const group of groups) this.#startGroup(group, paid.get(group.id) ?? 0, replicas);
     // A pool has no order that could fail: its units are tried for as long as it is there.
-    for (const specs of pools) this.#startMissing(specs, specs.length, replicas);
+    for (const specs of pools)
+      this.#startMissing(
+        specs.map((spec) => [spec]),
+        specs.length,
+        replicas,
+      );
     for (const group of groups) {
       if (group.state !== 'active') await this.#settle(group, paid.get(group.id) ?? 0);
     }
@@ -130,7 +138,7 @@ export class Provisioner {
   }
 
   #startGroup(group: Row<'instance_groups'>, paidUnits: number, replicas: ReadonlyMap<string, ReplicaStatus>): void {
-    const refusal = this.#startMissing(specsOf(group), paidUnits, replicas);
+    const refusal = this.#startMissing(unitsOf(group, this.#rolesOf(group)), paidUnits, replicas);
     const pending = this.#pending.get(group.id);
     if (pending === undefined) return;
     const sinceMs = pending.refusal?.sinceMs ?? this.#monotonicMs();
@@ -139,18 +147,24 @@ export class Provisioner {
 
   /** null, or why the fleet refuses one. */
   #startMissing(
-    specs: readonly ReplicaSpec[],
+    units: readonly (readonly ReplicaSpec[])[],
     paidUnits: number,
     replicas: ReadonlyMap<string, ReplicaStatus>,
   ): string | null {
     let refusal: string | null = null;
-    for (const [unit, spec] of specs.entries()) {
-      const state = replicas.get(spec.replicaId)?.state ?? 'stopped';
-      if (state === 'stopped') refusal = this.#startOne(spec) ?? refusal;
-      if (state === 'failed' && unit < paidUnits) this.#revival.tryAgain(spec.replicaId, this.#monotonicMs());
-      if (state === 'ready') this.#revival.isWell(spec.replicaId);
+    for (const [unit, machines] of units.entries()) {
+      for (const spec of machines) {
+        const state = replicas.get(spec.replicaId)?.state ?? 'stopped';
+        if (state === 'stopped') refusal = this.#startOne(spec) ?? refusal;
+        if (state === 'failed' && unit < paidUnits) this.#revival.tryAgain(spec.replicaId, this.#monotonicMs());
+        if (state === 'ready') this.#revival.isWell(spec.replicaId);
+      }
     }
     return refusal;
+  }
+
+  #rolesOf(group: Row<'instance_groups'>) {
+    return rolesOf(this.#deps.catalog, group.template_id);
   }
 
   /** null, or why the fleet refuses; it is asked again at the next pass. */
@@ -165,10 +179,12 @@ export class Provisioner {
 
   async #settle(group: Row<'instance_groups'>, paidUnits: number): Promise<void> {
     const replicas = replicasById(this.#deps.fleet.list());
-    const units = specsOf(group).map((spec) => replicas.get(spec.replicaId));
-    const failure = this.#failureOf(group, units.slice(paidUnits));
+    const units = unitsOf(group, this.#rolesOf(group)).map((specs) =>
+      specs.map((spec) => replicas.get(spec.replicaId)),
+    );
+    const failure = this.#failureOf(group, units.slice(paidUnits).flat());
     if (failure !== null) await failOrder(this.#deps, group, paidUnits, failure);
-    else if (units.every((unit) => unit?.state === 'ready')) await succeedOrder(this.#deps, group);
+    else if (units.flat().every((machine) => machine?.state === 'ready')) await succeedOrder(this.#deps, group);
   }
 
   #failureOf(group: Row<'instance_groups'>, added: readonly (ReplicaStatus | undefined)[]): string | null {

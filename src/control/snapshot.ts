@@ -20,7 +20,7 @@ import { livePools, type Pool, poolSpecs } from './pool/pools.ts';
 import { sharedPools } from './pool/shared.ts';
 import { StartupTimes } from './startup-times.ts';
 import { createTurns, type Turns } from './turns.ts';
-import { paidUnitsOf, specsOf } from './units.ts';
+import { paidUnitsOf, rolesOf, unitsOf } from './units.ts';
 
 export interface SnapshotDeps {
   readonly db: Kysely<Database>;
@@ -139,7 +139,7 @@ export async function buildSnapshot(
     const models = (pooled ? [] : (served.get(row.id) ?? [])).flatMap((model) => {
       const own = groups.get(model.id) ?? [];
       const running = replicas.get(model.id) ?? [];
-      const serving = servingOf(running, own, { paid: stored.paid, added: addedBy });
+      const serving = servingOf(running, own, { catalog: deps.catalog, paid: stored.paid, added: addedBy });
       const unitsMax = own.reduce((sum, group) => sum + Math.max(group.units, maxUnits.get(group.id) ?? 0), 0);
       return servedModelOf(deps, model, unitsMax, serving, startups, timeScaleOf(running)) ?? [];
     });
@@ -163,9 +163,9 @@ function pooledModels(
   return pools.flatMap((pool) => {
     const running = replicas.get(pool.id) ?? [];
     const wanted = new Set(poolSpecs(pool).map((spec) => spec.replicaId));
-    const serving = running.map(({ replicaId, state, address, startedAtMs }): ReplicaSnapshot => {
+    const serving = running.map(({ replicaId, role, state, address, startedAtMs }): ReplicaSnapshot => {
       const surplus = state === 'ready' && !wanted.has(replicaId);
-      return { replicaId, state: surplus ? 'draining' : state, address, startedAtMs };
+      return { replicaId, role, state: surplus ? 'draining' : state, address, startedAtMs };
     });
     const row = { ...pool, traffic_percent: 100 };
     const model = servedModelOf(deps, row, pool.units, serving, startups, timeScaleOf(running));
@@ -218,6 +218,7 @@ function servedModelOf(
     ),
     batchPerUnit: tier.batch,
     kvTokensPerUnit: template.kvTokensPerUnit,
+    disaggregated: template.kind !== 'single',
     startupMs: startups.of(template),
     unitsMax,
     replicas,
@@ -232,20 +233,27 @@ function servingOf(
   replicas: readonly ReplicaStatus[],
   groups: readonly Row<'instance_groups'>[],
   {
+    catalog,
     paid,
     added,
-  }: { readonly paid: ReadonlyMap<string, number>; readonly added: ReadonlyMap<string, ElasticUnitState> },
+  }: {
+    readonly catalog: Catalog;
+    readonly paid: ReadonlyMap<string, number>;
+    readonly added: ReadonlyMap<string, ElasticUnitState>;
+  },
 ): ReplicaSnapshot[] {
   const units = new Map(
     groups.flatMap((group) =>
-      specsOf(group).map(({ replicaId }, unit) => [replicaId, unit < (paid.get(group.id) ?? 0)] as const),
+      unitsOf(group, rolesOf(catalog, group.template_id)).flatMap((specs, unit) =>
+        specs.map(({ replicaId }) => [replicaId, unit < (paid.get(group.id) ?? 0)] as const),
+      ),
     ),
   );
-  return replicas.map(({ replicaId, state, address, startedAtMs }) => {
+  return replicas.map(({ replicaId, role, state, address, startedAtMs }) => {
     const isBase = units.get(replicaId);
     const isPaid = isBase === true ? true : (isAddedPaid(added.get(replicaId)) ?? isBase);
-    if (state !== 'ready' || isPaid === true) return { replicaId, state, address, startedAtMs };
-    return { replicaId, state: isPaid === undefined ? 'draining' : 'starting', address, startedAtMs };
+    if (state !== 'ready' || isPaid === true) return { replicaId, role, state, address, startedAtMs };
+    return { replicaId, role, state: isPaid === undefined ? 'draining' : 'starting', address, startedAtMs };
   });
 }
 

@@ -1,11 +1,13 @@
+import type { Catalog } from '../catalog/schema.ts';
 import { ID_PREFIXES } from '../core/ids.ts';
-import type { ReplicaSpec, ReplicaStatus } from '../fleet/port.ts';
+import type { ReplicaSpec, ReplicaStatus, Role } from '../fleet/port.ts';
 import type { Row } from '../store/schema.ts';
 import type { Db } from './internal.ts';
 
 /**
- * Units of a group and the replicas that are them. On a single-machine template one replica is one unit. Ids follow
- * from the group and the unit's number, so that whoever comes back after a kill asks for the same replicas again.
+ * Units of a group and the replicas that are them: one on a single-machine template, one for each role on a disaggregated
+ * one, inseparable. Ids follow from the group, the unit's number and the role, so that whoever comes back after a kill asks
+ * for the same replicas again.
  */
 export type GroupUnits = Pick<Row<'instance_groups'>, 'id' | 'served_model_id' | 'template_id' | 'units'>;
 
@@ -15,22 +17,43 @@ export function replicaIdOf(groupId: string, unit: number): string {
 
 /** null for an id that this module did not make. */
 export function groupIdOf(replicaId: string): string | null {
-  const match = /^rep-(.+)-(?:\d+|e.+)$/.exec(replicaId);
+  const match = /^rep-(.+?)-(?:\d+(?:-[a-z]+)?|e.+)$/.exec(replicaId);
   return match === null ? null : `${ID_PREFIXES.group}-${match[1]}`;
 }
 
-/** One replica for each unit that the group has or is being given. */
-export function specsOf(group: GroupUnits): ReplicaSpec[] {
-  return Array.from({ length: group.units }, (_, unit) => ({
-    replicaId: replicaIdOf(group.id, unit),
-    servedModelId: group.served_model_id,
-    templateId: group.template_id,
-    role: 'unified',
-  }));
+/** What a unit of a template consists of; of one that has left the catalogue, a whole machine. */
+export function rolesOf({ templates }: Pick<Catalog, 'templates'>, templateId: string): readonly Role[] {
+  return templates.get(templateId)?.roles.map(({ role }) => role) ?? ['unified'];
 }
 
-export function readyUnitsOf(group: GroupUnits, replicas: ReadonlyMap<string, ReplicaStatus>): number {
-  return specsOf(group).filter((spec) => replicas.get(spec.replicaId)?.state === 'ready').length;
+/** The replicas of each unit that the group has or is being given. */
+export function unitsOf(group: GroupUnits, roles: readonly Role[]): ReplicaSpec[][] {
+  const { id, served_model_id: servedModelId, template_id: templateId } = group;
+  return Array.from({ length: group.units }, (_, unit) =>
+    roles.map((role) => {
+      const replicaId = replicaIdOf(id, unit) + (role === 'unified' ? '' : `-${role}`);
+      return { replicaId, servedModelId, templateId, role };
+    }),
+  );
+}
+
+export function specsOf(group: GroupUnits, roles: readonly Role[]): ReplicaSpec[] {
+  return unitsOf(group, roles).flat();
+}
+
+/** Units whose every machine is ready. */
+export function readyUnitsOf(
+  group: GroupUnits,
+  roles: readonly Role[],
+  replicas: ReadonlyMap<string, ReplicaStatus>,
+): number {
+  const isReady = ({ replicaId }: ReplicaSpec) => replicas.get(replicaId)?.state === 'ready';
+  return unitsOf(group, roles).filter((unit) => unit.every(isReady)).length;
+}
+
+/** Ids of a group's units on a single-machine template, the only kind that scales. */
+export function wholeUnitIds(group: Pick<GroupUnits, 'id' | 'units'>): string[] {
+  return Array.from({ length: group.units }, (_, unit) => replicaIdOf(group.id, unit));
 }
 
 export function replicasById(replicas: readonly ReplicaStatus[]): Map<string, ReplicaStatus> {

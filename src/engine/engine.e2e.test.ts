@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { testWeights } from '../../test/fixtures.ts';
 import { connectEngine } from './connect.ts';
 import { type EngineHarness, engineContract } from './engine.case.ts';
-import type { WorkerOptions } from './llama/options.ts';
+import { type WorkerOptions, workerArguments } from './llama/options.ts';
 import { WorkerProcess } from './llama/spawn.ts';
 import { detectDialect } from './openai-http/detect.ts';
 import type { EngineAddress } from './port.ts';
@@ -22,8 +22,14 @@ async function startWorker(listen: WorkerOptions['listen']): Promise<WorkerProce
     threads: 1,
     name: 'smollm2',
     waitingMax: 16,
+    kvFolder: null,
   };
-  return new WorkerProcess({ execPath: process.execPath, workerPath, worker, log: (line) => console.error(line) });
+  return new WorkerProcess({
+    execPath: process.execPath,
+    workerPath,
+    arguments: workerArguments(worker),
+    log: (line) => console.error(line),
+  });
 }
 
 async function harness(worker: WorkerProcess, address: EngineAddress): Promise<EngineHarness> {
@@ -99,8 +105,13 @@ it('says why it cannot start', async () => {
     contextTokens: 512,
     sequences: 1,
   };
-  const options = { ...worker, threads: 1, name: 'x', waitingMax: 1 };
-  const failed = new WorkerProcess({ execPath: process.execPath, workerPath, worker: options, log: () => undefined });
+  const options = { ...worker, threads: 1, name: 'x', waitingMax: 1, kvFolder: null };
+  const failed = new WorkerProcess({
+    execPath: process.execPath,
+    workerPath,
+    arguments: workerArguments(options),
+    log: () => undefined,
+  });
   const { reason } = await failed.exited;
   expect(reason).toContain('exited with code 1');
   expect(reason).toContain('/nowhere.gguf');

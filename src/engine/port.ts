@@ -11,6 +11,11 @@ export interface EngineRequest {
   readonly requestId: string;
   /** Prefixes are reused only between requests with the same salt (one per tenant). */
   readonly cacheSalt: string;
+  /**
+   * Fields by which prefill and decode machines find each other (`kv_transfer_params`, `bootstrap_*`). Set by the gateway
+   * only: in `body`, where clients could, they are dropped.
+   */
+  readonly transfer?: Readonly<Record<string, unknown>>;
 }
 
 export interface EngineReply {
@@ -45,6 +50,8 @@ export type EngineAddress =
       readonly model: string;
       readonly apiKey: string | null;
       readonly dialect: EngineDialect;
+      /** Of an SGLang prefill server: where decode servers ask for KV states; its default unless said. */
+      readonly bootstrapPort?: number;
     };
 
 /** Which server speaks: decides the extra request fields it knows and the names of its metrics. */

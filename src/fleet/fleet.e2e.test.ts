@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { testWeights } from '../../test/fixtures.ts';
 import { connectEngine } from '../engine/connect.ts';
+import { workerArguments } from '../engine/llama/options.ts';
 import { WorkerProcess } from '../engine/llama/spawn.ts';
 import { CombinedFleet } from './combined.ts';
 import { type FleetHarness, fleetContract, until } from './fleet.case.ts';
@@ -66,8 +67,13 @@ class Servers {
 
   async #run(port: number): Promise<WorkerProcess> {
     const listen = { host: '127.0.0.1', port };
-    const worker = { ...SIZE, modelPath: await testWeights(), listen, name: 'm', waitingMax: 8 };
-    return new WorkerProcess({ execPath: process.execPath, workerPath, worker, log: (line) => console.error(line) });
+    const worker = { ...SIZE, modelPath: await testWeights(), listen, name: 'm', waitingMax: 8, kvFolder: null };
+    return new WorkerProcess({
+      execPath: process.execPath,
+      workerPath,
+      arguments: workerArguments(worker),
+      log: (line) => console.error(line),
+    });
   }
 }
 

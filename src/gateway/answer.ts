@@ -3,7 +3,7 @@ import { totalUs } from '../core/serving/work.ts';
 import type { EngineReply } from '../engine/port.ts';
 import { account, type Delivery, receiptHeaders, receiptOf } from './delivery.ts';
 import { sendJson } from './respond.ts';
-import { finishReasonOf, isFields, usageFrom, usageOf } from './usage.ts';
+import { finishReasonOf, isFields, statedUsage, usageFrom, usageOf } from './usage.ts';
 import type { Watchdog } from './watchdog.ts';
 
 /** Step 7 for answers that are one JSON document. Throws `engine_failed` when the engine sends anything else. */
@@ -16,7 +16,9 @@ export async function answerReply(delivery: Delivery, reply: EngineReply, watchd
   exchange.cause = finishReasonOf(document) ?? 'complete';
   // Without usage, what was reserved is the best that is known.
   account(delivery, stated ?? estimated.tokens, stated !== null);
-  const usage = isFields(document['usage']) ? document['usage'] : usageFrom(exchange.tokens);
+  const usage = isFields(document['usage']) ? statedUsage(document['usage'], exchange) : usageFrom(exchange.tokens);
+  // Machines talk to each other in it.
+  delete document['kv_transfer_params'];
   const headers = { ...receiptHeaders(exchange, estimated), 'x-cubit-work-actual-us': totalUs(exchange.actual) };
   document['usage'] = { ...usage, cubit: receiptOf(delivery) };
   sendJson(exchange.res, 200, document, headers);

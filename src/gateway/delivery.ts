@@ -49,9 +49,11 @@ export function receiptOf({ exchange, served, estimated }: Delivery): Record<str
 /** Writes down what the answer took: as the engine states it, or as estimated and counted. */
 export function account(delivery: Delivery, tokens: Exchange['tokens'], stated: boolean): void {
   const { exchange, served, estimated } = delivery;
-  exchange.tokens = tokens;
+  // To a decode machine all of the prompt is cached; what prefill cost is the prefill machine's to say.
+  const { prefillCachedTokens } = exchange;
+  exchange.tokens = prefillCachedTokens === null ? tokens : { ...tokens, cachedTokens: prefillCachedTokens };
   exchange.tokensStated = stated;
-  exchange.actual = workOfAll(served.snapshot.coefficients, tokens, estimated.sequences);
+  exchange.actual = workOfAll(served.snapshot.coefficients, exchange.tokens, estimated.sequences);
 }
 
 /** Waits until the client has read what was written. Throws what aborts the attempt. */

@@ -36,6 +36,8 @@ export class Exchange {
   sentMs: number | null = null;
   firstTokenMs: number | null = null;
   lastTokenMs: number | null = null;
+  /** Prompt tokens that the prefill machine of a pair found in its cache; null = one machine does both. */
+  prefillCachedTokens: number | null = null;
   tokens: TokenCounts = { promptTokens: 0, cachedTokens: 0, outputTokens: 0 };
   /** The engine itself stated `tokens`; otherwise they are the estimate and what was counted. */
   tokensStated = false;

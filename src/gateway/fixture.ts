@@ -198,6 +198,7 @@ export function served(overrides: Partial<ServedModelSnapshot> = {}): ServedMode
     coefficients: { p0Us: 1_000, p1Us: 100, p2Us: 0.01, d1Us: 5_000, d2Us: 0.5 },
     batchPerUnit: 4,
     kvTokensPerUnit: 100_000,
+    disaggregated: false,
     startupMs: 60_000,
     unitsMax: 1,
     replicas: [replica('rep-1')],
@@ -207,7 +208,7 @@ export function served(overrides: Partial<ServedModelSnapshot> = {}): ServedMode
 
 export function replica(replicaId: string, overrides: Partial<ReplicaSnapshot> = {}): ReplicaSnapshot {
   const address: EngineAddress = { kind: 'llama', socketPath: replicaId };
-  return { replicaId, state: 'ready', address, startedAtMs: 1, ...overrides };
+  return { replicaId, role: 'unified', state: 'ready', address, startedAtMs: 1, ...overrides };
 }
 
 export function endpoint(overrides: Partial<EndpointSnapshot> = {}): EndpointSnapshot {

@@ -1,11 +1,13 @@
 import type { Candidate } from '../core/serving/routing.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
 import type { ConnectEngine, Engine, EngineAddress, EngineDialect } from '../engine/port.ts';
+import type { Role } from '../fleet/port.ts';
 import type { ReplicaSnapshot } from './snapshot.ts';
 
 /** A replica as the gateway sees it: its connection and what this gateway has running on it. */
 export class Replica implements Candidate {
   readonly replicaId: string;
+  readonly role: Role;
   readonly address: EngineAddress;
   readonly startedAtMs: number;
   /** Takes new requests. */
@@ -13,6 +15,8 @@ export class Replica implements Candidate {
   running = 0;
   outstandingUs = 0;
   prefillAheadUs = 0;
+  /** What its running requests will hold in its KV cache. */
+  kvTokensReserved = 0;
   readonly #connect: ConnectEngine;
   readonly #onCloseError: (cause: unknown) => void;
   #engine: Engine | null = null;
@@ -24,6 +28,7 @@ export class Replica implements Candidate {
     onCloseError: (cause: unknown) => void,
   ) {
     this.replicaId = snapshot.replicaId;
+    this.role = snapshot.role;
     this.address = snapshot.address;
     this.startedAtMs = snapshot.startedAtMs;
     this.ready = snapshot.state === 'ready';
@@ -49,8 +54,9 @@ export class Replica implements Candidate {
     return this.#engine;
   }
 
-  enter(sequences: number, work: Work): void {
+  enter(sequences: number, work: Work, kvTokens: number): void {
     this.running += sequences;
+    this.kvTokensReserved += kvTokens;
     this.outstandingUs += totalUs(work);
     this.prefillAheadUs += work.prefillUs;
   }
@@ -60,8 +66,9 @@ export class Replica implements Candidate {
     this.prefillAheadUs -= work.prefillUs;
   }
 
-  leave(sequences: number, work: Work, prefilled: boolean): void {
+  leave(sequences: number, work: Work, prefilled: boolean, kvTokens: number): void {
     this.running -= sequences;
+    this.kvTokensReserved -= kvTokens;
     this.outstandingUs -= totalUs(work);
     if (!prefilled) this.prefillAheadUs -= work.prefillUs;
     if (this.#retired && this.running === 0) this.#close();

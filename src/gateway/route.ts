@@ -7,9 +7,11 @@ import type { Estimated } from './estimate.ts';
 import type { Exchange } from './exchange.ts';
 import { scalingUp } from './explain.ts';
 import { prefixOf } from './messages.ts';
+import { decodeFor, sendToPair } from './pair.ts';
 import type { Body } from './parse.ts';
 import type { Replica } from './replica.ts';
 import type { ServedModel } from './served.ts';
+import { Stay } from './stay.ts';
 import { Watchdog } from './watchdog.ts';
 
 export interface RouteOptions {
@@ -42,32 +44,43 @@ export async function route(exchange: Exchange, options: RouteOptions, deliver: 
   const excluded = new Set<string>();
   let failure: CubitError | null = null;
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
-    const replica = choose(exchange.kind, options, excluded);
-    if (replica === null) throw failure ?? scalingUp(options.served);
+    const place = choose(exchange.kind, options, excluded);
+    if (place === null) throw failure ?? scalingUp(options.served);
     try {
-      return await attemptOn(replica, exchange, options, deliver);
+      return await attemptOn(place, exchange, options, deliver);
     } catch (error) {
       failure = toCubitError(error);
       if (exchange.res.headersSent || !RETRYABLE.has(failure.code)) throw failure;
-      excluded.add(replica.replicaId);
-      const { requestId } = exchange;
-      options.log.warn(
-        { requestId, replicaId: replica.replicaId, code: failure.code, err: failure.cause },
-        'attempt failed',
-      );
+      const { requestId, replicaId } = exchange;
+      excluded.add(replicaId ?? place.first.replicaId);
+      options.log.warn({ requestId, replicaId, code: failure.code, err: failure.cause }, 'attempt failed');
     }
   }
   throw failure as CubitError;
 }
 
-function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Replica | null {
+/** A whole unit, or a prefill machine with the decode machine that goes on. */
+interface Place {
+  readonly first: Replica;
+  readonly decode: Replica | null;
+}
+
+function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Place | null {
+  const first = chooseFirst(kind, options, excluded);
+  // An embedding has nothing to decode.
+  if (first === null || first.role !== 'prefill' || kind === 'embedding') return first && { first, decode: null };
+  const decode = decodeFor(first, options.served, options.estimated, excluded);
+  return decode && { first, decode };
+}
+
+function chooseFirst(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Replica | null {
   const { served, tenantId, estimated, body } = options;
   const ready = served.readyReplicas;
   // With one replica there is nothing to prefer. An engine's cache serves a prefix to its own tenant only.
   const request: RoutingRequest = {
     sequences: estimated.sequences,
     prefillUs: estimated.work.prefillUs,
-    decodeUs: estimated.work.decodeUs,
+    decodeUs: served.snapshot.disaggregated ? 0 : estimated.work.decodeUs,
     blocks: ready.length > 1 ? prefixBlocks(`${tenantId} ${prefixOf(kind, body, PREFIX_CHARS_MAX)}`) : [],
   };
   const { batchPerUnit } = served.snapshot;
@@ -81,24 +94,27 @@ function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySe
   return picked === null ? null : (served.replicas.get(picked.replicaId) ?? null);
 }
 
-async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOptions, deliver: Deliver): Promise<void> {
-  const { estimated, tenantId, body, monotonicMs, served } = options;
+async function attemptOn(place: Place, exchange: Exchange, options: RouteOptions, deliver: Deliver): Promise<void> {
+  const { tenantId, body, monotonicMs, served } = options;
+  const { first, decode } = place;
   const watchdog = new Watchdog();
-  const { sequences, work } = estimated;
-  let prefilled = false;
-  replica.enter(sequences, work);
+  const [stay, decodeStay] = staysAt(place, options.estimated);
   exchange.onFirstToken = () => {
-    prefilled = true;
-    replica.prefilled(work);
+    stay.prefilled();
     if (exchange.reservation !== null) served.admission.prefilled(exchange.reservation);
   };
-  exchange.replicaId = replica.replicaId;
+  exchange.replicaId = first.replicaId;
+  exchange.prefillCachedTokens = null;
   exchange.sentMs ??= monotonicMs();
   exchange.onCut((error) => watchdog.abort(error));
   const request = { kind: exchange.kind, body, requestId: exchange.requestId, cacheSalt: tenantId };
   try {
     watchdog.arm(options.firstMsMax, `The engine did not answer within ${options.firstMsMax} ms.`);
-    const serve = async () => deliver(await replica.engine.send(request, watchdog), watchdog);
+    const send = () =>
+      decode === null
+        ? first.engine.send(request, watchdog)
+        : sendToPair({ prefill: first, decode }, exchange, request, watchdog, () => stay.end());
+    const serve = async () => deliver(await send(), watchdog);
     await untilAborted(watchdog, serve);
   } catch (error) {
     // Frees the engine's slot whatever the reason.
@@ -108,8 +124,18 @@ async function attemptOn(replica: Replica, exchange: Exchange, options: RouteOpt
     watchdog.stop();
     exchange.onCut(null);
     exchange.onFirstToken = null;
-    replica.leave(sequences, work, prefilled);
+    stay.end();
+    decodeStay?.end();
   }
+}
+
+/** Each machine of a pair has its own part of the work. */
+function staysAt({ first, decode }: Place, { sequences, work, kvTokens, tokens }: Estimated): [Stay, Stay?] {
+  if (decode === null) return [new Stay(first, sequences, work, kvTokens)];
+  return [
+    new Stay(first, sequences, { ...work, decodeUs: 0 }, tokens.promptTokens),
+    new Stay(decode, sequences, { ...work, prefillUs: 0 }, kvTokens),
+  ];
 }
 
 /** Ends when the work ends or the signal aborts, whichever is first: an engine that hangs cannot hold the request. */

@@ -39,7 +39,9 @@ export class ServedModel {
   readonly replicas = new Map<string, Replica>();
   /** For `/metrics`. */
   readonly timings = newTimings();
+  /** Where requests begin: whole units and prefill machines; and where a prefill machine's requests go on. */
   readyReplicas: readonly Replica[] = [];
+  decodeReplicas: readonly Replica[] = [];
   /** Requests routed, so that replicas can take turns. */
   turn = 0;
   /**
@@ -79,7 +81,7 @@ export class ServedModel {
       this.replicas.set(replica.replicaId, new Replica({ ...replica, address }, this.#deps.connect, onCloseError));
     }
     this.#takeStock();
-    this.admission.setLimits(limitsOf(snapshot, this.readyReplicas.length), this.#deps.monotonicMs());
+    this.admission.setLimits(limitsOf(snapshot, this.#readyUnits()), this.#deps.monotonicMs());
     this.pump();
   }
 
@@ -159,11 +161,19 @@ export class ServedModel {
   }
 
   #takeStock(): void {
-    this.readyReplicas = [...this.replicas.values()].filter((replica) => replica.ready);
-    const dialects = new Set(this.readyReplicas.map((replica) => replica.dialect));
+    const ready = [...this.replicas.values()].filter((replica) => replica.ready);
+    this.decodeReplicas = ready.filter(({ role }) => role === 'decode');
+    this.readyReplicas = ready.filter(({ role }) => role === 'unified' || role === 'prefill');
+    const dialects = new Set(ready.map((replica) => replica.dialect));
     const [first, ...others] = [...dialects].map((dialect) => this.#deps.knownFields(dialect));
     if (first === undefined) return;
     this.extras = new Set([...first].filter((name) => others.every((fields) => fields.has(name))));
+  }
+
+  /** Machines for prefill and decode make units in pairs, whichever they were bought as. */
+  #readyUnits(): number {
+    const prefills = this.readyReplicas.filter(({ role }) => role === 'prefill').length;
+    return this.readyReplicas.length - prefills + Math.min(prefills, this.decodeReplicas.length);
   }
 
   #drop(replica: Replica): void {
@@ -173,7 +183,7 @@ export class ServedModel {
   }
 }
 
-/** On a single-machine template one ready replica is one ready unit. */
 function limitsOf(snapshot: ServedModelSnapshot, readyUnits: number): AdmissionLimits {
-  return { readyUnits, batchPerUnit: snapshot.batchPerUnit, kvTokensPerUnit: snapshot.kvTokensPerUnit };
+  const { batchPerUnit, kvTokensPerUnit, disaggregated: poolsApart } = snapshot;
+  return { readyUnits, batchPerUnit, kvTokensPerUnit, poolsApart };
 }

@@ -1,7 +1,7 @@
 import type { MinuteLimits } from '../core/serving/rate-limit.ts';
 import type { WorkCoefficients } from '../core/serving/work.ts';
 import type { EngineAddress } from '../engine/port.ts';
-import type { ReplicaState } from '../fleet/port.ts';
+import type { ReplicaState, Role } from '../fleet/port.ts';
 
 /**
  * What the control plane publishes and the gateway works from: no database call on the token path. Plain data.
@@ -48,6 +48,8 @@ export interface ServedModelSnapshot {
   /** Sequences a unit decodes together at this tier (B*). */
   readonly batchPerUnit: number;
   readonly kvTokensPerUnit: number;
+  /** Prefill and decode on machines of their own: each has its own bucket. */
+  readonly disaggregated: boolean;
   /** Learned or catalogued time from start to ready, for the ETA. */
   readonly startupMs: number;
   /** Units bought and not ended, with what scaling may add. */
@@ -63,9 +65,10 @@ export interface ModelCapabilities {
   readonly tools: boolean;
 }
 
-/** On a single-machine template one replica is one unit. */
+/** One machine of a unit: the whole of it (`unified`), or its part for prefill or decode. */
 export interface ReplicaSnapshot {
   readonly replicaId: string;
+  readonly role: Role;
   readonly state: ReplicaState;
   readonly address: EngineAddress | null;
   readonly startedAtMs: number;

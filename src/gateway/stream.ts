@@ -5,7 +5,7 @@ import { account, type Delivery, drained, receiptHeaders, receiptOf } from './de
 import { workOfAll } from './estimate.ts';
 import { EventStream } from './event-stream.ts';
 import { DONE_FRAME, FrameSplitter, frameOf, jsonOf, kindOf } from './sse.ts';
-import { finishReasonOf, hasContent, isFields, usageFrom, usageOf } from './usage.ts';
+import { finishReasonOf, hasContent, isFields, statedUsage, usageFrom, usageOf } from './usage.ts';
 import type { Watchdog } from './watchdog.ts';
 
 /** Held back before the first token, at most; an engine that sends more than this without a token has failed. */
@@ -213,7 +213,8 @@ class StreamReader {
 
   #statedUsage(): Record<string, unknown> {
     const usage = this.#usage?.['usage'];
-    return isFields(usage) ? usage : usageFrom(this.#delivery.exchange.tokens);
+    const { exchange } = this.#delivery;
+    return isFields(usage) ? statedUsage(usage, exchange) : usageFrom(exchange.tokens);
   }
 
   /** What was delivered is known at any time, whatever ends the stream. */

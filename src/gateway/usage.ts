@@ -24,6 +24,16 @@ export function usageFrom(tokens: TokenCounts): Record<string, unknown> {
   };
 }
 
+/** The engine's own usage; of a pair of machines, with what was cached where the prompt was evaluated. */
+export function statedUsage(
+  usage: Fields,
+  { prefillCachedTokens }: { readonly prefillCachedTokens: number | null },
+): Fields {
+  if (prefillCachedTokens === null) return usage;
+  const details = isFields(usage['prompt_tokens_details']) ? usage['prompt_tokens_details'] : {};
+  return { ...usage, prompt_tokens_details: { ...details, cached_tokens: prefillCachedTokens } };
+}
+
 /** Whether a stream's chunk carries anything that a client would show or act on. */
 export function hasContent(chunk: Fields): boolean {
   const choices = chunk['choices'];

@@ -3,7 +3,7 @@ import type { ControlLog } from '../control/call.ts';
 import { readRule } from '../control/elastic/rule.ts';
 import { type ElasticUnit, launchUnits, moveUnit, openUnits } from '../control/elastic/units.ts';
 import { createTurns, type Turns } from '../control/turns.ts';
-import { replicasById, specsOf } from '../control/units.ts';
+import { replicasById, wholeUnitIds } from '../control/units.ts';
 import type { IdKind } from '../core/ids.ts';
 import type { ElasticRule } from '../core/serving/scaling/rule.ts';
 import { Schedule } from '../core/serving/scaling/schedule.ts';
@@ -161,7 +161,7 @@ export class Scaler {
   /** Base units of all groups of the served model: there, or about to be. */
   #fixedUnits(groups: readonly Row<'instance_groups'>[]): LivingUnit[] {
     const replicas = replicasById(this.#deps.fleet.list());
-    return groups.flatMap(specsOf).map(({ replicaId }) => {
+    return groups.flatMap(wholeUnitIds).map((replicaId) => {
       const replica = replicas.get(replicaId);
       const state = replica?.state === 'ready' ? 'ready' : 'starting';
       return { replicaId, state, sinceMs: replica?.readyAtMs ?? replica?.startedAtMs ?? 0 };

@@ -1,5 +1,6 @@
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { workerArguments } from '../../src/engine/llama/options.ts';
 import { WorkerProcess } from '../../src/engine/llama/spawn.ts';
 import { testWeights } from '../fixtures.ts';
 import { type Running, runCli, startUp, temporaryFolder, until } from './process.ts';
@@ -22,7 +23,7 @@ beforeAll(async () => {
     execPath: process.execPath,
     workerPath: new URL('../../src/engine/llama/worker.ts', import.meta.url).pathname,
     log: () => {},
-    worker: {
+    arguments: workerArguments({
       modelPath: await testWeights(),
       listen: { host: '127.0.0.1', port: 0 },
       contextTokens: 512,
@@ -30,7 +31,8 @@ beforeAll(async () => {
       threads: 1,
       name: 'smollm2-elsewhere',
       waitingMax: 16,
-    },
+      kvFolder: null,
+    }),
   });
   serverUrl = await server.listening;
   await until('the server is up', () =>

@@ -22,6 +22,7 @@ export function benchSnapshot(
   const replicasOf = (count: number, id: string): ReplicaSnapshot[] =>
     Array.from({ length: count }, (_, n) => ({
       replicaId: `rep-${id}-${n}`,
+      role: 'unified',
       state: 'ready',
       address,
       startedAtMs: 1,
@@ -44,6 +45,7 @@ export function benchSnapshot(
           coefficients: { p0Us: 0.01, p1Us: 0.0001, p2Us: 0, d1Us: 0.001, d2Us: 0 },
           batchPerUnit: 100_000,
           kvTokensPerUnit: 1e12,
+          disaggregated: false,
           startupMs: 60_000,
           unitsMax: replicas,
           replicas: replicasOf(n === 0 ? replicas : 1, id),

@@ -3,7 +3,7 @@ import { type ElasticRule, faultsOfRule, RULE_DEFAULTS } from '../../core/servin
 import type { Row } from '../../store/schema.ts';
 import { invalidField, invalidInput } from '../input.ts';
 import type { Ctx, Trx } from '../verb.ts';
-import { checkOnlyRule, storeRule } from './rule.ts';
+import { checkOnlyRule, checkScalable, storeRule } from './rule.ts';
 import { RuleInput } from './schemas.ts';
 
 const { minUnits: _base, ...Others } = RuleInput;
@@ -25,10 +25,10 @@ export function checkFirstRule(
   }
 }
 
-/** Gives a group that is being written its rule. Throws `invalid_request` with every fault, and `conflict`. */
+/** Gives a group that is being written its rule. Throws `invalid_request` with every fault, `unsupported_feature` and `conflict`. */
 export async function placeFirstRule(
   trx: Trx,
-  ctx: Pick<Ctx, 'now'>,
+  ctx: Pick<Ctx, 'catalog' | 'now'>,
   { group, zone, elastic }: { group: Row<'instance_groups'>; zone: string; elastic: FirstRule },
 ): Promise<void> {
   const said = Object.fromEntries(Object.entries(elastic).filter(([, value]) => value !== undefined));
@@ -41,6 +41,7 @@ export async function placeFirstRule(
   };
   const faults = faultsOfRule(rule);
   if (faults.length > 0) throw invalidInput(faults.map((fault) => ({ ...fault, field: `elastic.${fault.field}` })));
+  checkScalable(ctx.catalog, group.template_id);
   await checkOnlyRule(trx, group);
   await storeRule(trx, ctx, group, rule);
 }

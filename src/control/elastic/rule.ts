@@ -2,6 +2,7 @@ import { CubitError } from '../../core/errors.ts';
 import { type ElasticRule, RULE_DEFAULTS } from '../../core/serving/scaling/rule.ts';
 import type { Row } from '../../store/schema.ts';
 import { type Db, LIVE_GROUP_STATES } from '../internal.ts';
+import { rolesOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
 
 /** The rule of a group, or null. Its minimum is the group's base units. */
@@ -20,6 +21,15 @@ export function readRule(
 ): ElasticRule {
   const stored = JSON.parse(row.rule_json) as Omit<ElasticRule, 'minUnits' | 'maxUnits'>;
   return { ...RULE_DEFAULTS, ...stored, minUnits: row.units, maxUnits: row.max_units };
+}
+
+/** Throws `unsupported_feature` for a template whose units consist of several machines. */
+export function checkScalable(catalog: Ctx['catalog'], templateId: string): void {
+  if (rolesOf(catalog, templateId).length === 1) return;
+  throw new CubitError(
+    'unsupported_feature',
+    `Units of ${templateId} consist of several machines and do not scale by a rule. Resize the group instead.`,
+  );
 }
 
 /** Throws `conflict` when another group of the same served model scales. */

@@ -9,7 +9,7 @@ import { resizeGroup } from '../order/resize.ts';
 import { checkQuota } from '../quota/quota.ts';
 import { Id } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
-import { checkOnlyRule, ruleOf, storeRule } from './rule.ts';
+import { checkOnlyRule, checkScalable, ruleOf, storeRule } from './rule.ts';
 import { RuleInput, RuleView } from './schemas.ts';
 import { ruleView } from './show.ts';
 import { handOver } from './units.ts';
@@ -31,7 +31,7 @@ export const ruleSet = defineVerb({
       const rule = mergedRule(before, { zone: tenant.zone, units: group.units }, wanted);
       const faults = faultsOfRule(rule);
       if (faults.length > 0) throw invalidInput(faults);
-      await checkGroup(trx, group);
+      await checkGroup(trx, ctx, group);
       const unitsAdded = rule.maxUnits - Math.max(group.units, before?.maxUnits ?? 0);
       if (unitsAdded > 0) {
         await checkQuota(trx, ctx, { tenantId: tenant.id, templateId: group.template_id, unitsAdded });
@@ -58,8 +58,9 @@ function mergedRule(
   return { ...RULE_DEFAULTS, zone, minUnits: units, ...before, ...said, maxUnits: wanted.maxUnits };
 }
 
-/** Throws `conflict` for a group that cannot scale. */
-async function checkGroup(trx: Trx, group: Row<'instance_groups'>): Promise<void> {
+/** Throws `conflict` or `unsupported_feature` for a group that cannot scale. */
+async function checkGroup(trx: Trx, { catalog }: Ctx, group: Row<'instance_groups'>): Promise<void> {
+  checkScalable(catalog, group.template_id);
   if (group.billing_type === 'prepaid') {
     throw new CubitError(
       'conflict',

@@ -8,7 +8,7 @@ import { billingMoment } from '../billing/moment.ts';
 import type { Db } from '../internal.ts';
 import { insertSegment } from '../order/place.ts';
 import { latestSegment } from '../price-book/book.ts';
-import { paidUnitsOf, replicaIdOf, specsOf } from '../units.ts';
+import { paidUnitsOf, replicaIdOf, wholeUnitIds } from '../units.ts';
 import type { Trx } from '../verb.ts';
 
 /** Steps of the units that scaling adds to a group, each with what it means for the bill, in the caller's transaction. */
@@ -154,10 +154,6 @@ export async function absorb(trx: Trx, deps: ElasticDeps, group: ElasticGroup): 
     .set({ state: 'released', ended_at_ms: deps.now() })
     .where('group_id', '=', group.id)
     .where('ended_at_ms', 'is', null)
-    .where(
-      'replica_id',
-      'in',
-      specsOf(group).map((spec) => spec.replicaId),
-    )
+    .where('replica_id', 'in', wholeUnitIds(group))
     .execute();
 }

@@ -37,7 +37,7 @@ export const Endpoint = z.object({
 export type EndpointView = z.output<typeof Endpoint>;
 
 export async function endpointViews(
-  ctx: Pick<Ctx, 'fleet' | 'now'>,
+  ctx: Pick<Ctx, 'catalog' | 'fleet' | 'now'>,
   db: Db,
   rows: readonly Row<'endpoints'>[],
 ): Promise<EndpointView[]> {

@@ -2,11 +2,10 @@ import { z } from 'zod';
 import { type BilledGroup, cumulative, cumulativeSeconds } from '../../core/commerce/billing.ts';
 import { GROUP_STATES } from '../../core/commerce/group.ts';
 import { autoRenewLock, expiryDayOf } from '../../core/commerce/term.ts';
-import type { ReplicaStatus } from '../../fleet/port.ts';
 import type { Row } from '../../store/schema.ts';
 import { type Db, isLive } from '../internal.ts';
 import { BillingType, Count, EpochMs, Id, Money, money } from '../schemas.ts';
-import { readyUnitsOf, replicasById } from '../units.ts';
+import { readyUnitsOf, replicasById, rolesOf } from '../units.ts';
 import type { Ctx } from '../verb.ts';
 
 export const GroupState = z.enum(GROUP_STATES);
@@ -47,7 +46,7 @@ export type GroupView = z.output<typeof Group>;
 
 /** Groups with what they cost so far and how many of their units are ready. */
 export async function groupViews(
-  ctx: Pick<Ctx, 'fleet' | 'now'>,
+  ctx: Pick<Ctx, 'catalog' | 'fleet' | 'now'>,
   db: Db,
   rows: readonly Row<'instance_groups'>[],
 ): Promise<GroupView[]> {
@@ -62,7 +61,8 @@ export async function groupViews(
   const nowMs = ctx.now();
   return rows.map((row) => {
     const facts = { segments: segments.get(row.id) ?? [], paid: paid.get(row.id), tenant: tenants.get(row.tenant_id)! };
-    return groupView(row, facts, replicas, nowMs);
+    const unitsReady = isLive(row.state) ? readyUnitsOf(row, rolesOf(ctx.catalog, row.template_id), replicas) : 0;
+    return groupView(row, facts, unitsReady, nowMs);
   });
 }
 
@@ -75,7 +75,7 @@ interface GroupFacts {
 function groupView(
   row: Row<'instance_groups'>,
   { segments, paid, tenant }: GroupFacts,
-  replicas: ReadonlyMap<string, ReplicaStatus>,
+  unitsReady: number,
   nowMs: number,
 ): GroupView {
   const { currency } = tenant;
@@ -92,7 +92,7 @@ function groupView(
     billingType: row.billing_type,
     state: row.state,
     units: row.units,
-    unitsReady: isLive(row.state) ? readyUnitsOf(row, replicas) : 0,
+    unitsReady,
     hourlyPrice: prepaid ? null : money(latest?.hourly_price_micros ?? 0n, currency),
     monthlyPrice: prepaid ? money(paid?.monthlyPriceMicros ?? 0n, currency) : null,
     priceVersion: latest?.price_version ?? '',

@@ -2,6 +2,7 @@ import type { Template } from '../../catalog/schema.ts';
 import { formatMicros } from '../../core/commerce/money.ts';
 import { nextTermEvents, type PrepaidTerm } from '../../core/commerce/term.ts';
 import { CubitError } from '../../core/errors.ts';
+import type { Role } from '../../fleet/port.ts';
 import { balanceMicros } from '../../store/ledger.ts';
 import type { Row } from '../../store/schema.ts';
 import { unbilled } from '../billing/schemas.ts';
@@ -10,7 +11,7 @@ import { segmentsOf } from '../group/schemas.ts';
 import { LIVE_GROUP_STATES } from '../internal.ts';
 import { livePools, poolSpecs } from '../pool/pools.ts';
 import { applyPlan } from '../prepaid/apply.ts';
-import { replicasById, specsOf } from '../units.ts';
+import { replicasById, rolesOf, specsOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
 import { admitPurchase } from './admit.ts';
 import { orderThrough } from './move.ts';
@@ -19,10 +20,11 @@ import { arithmeticOf, moneyOf, type Quote } from './quote.ts';
 
 /** Throws `unsupported_feature` for what is not sold in this release. */
 export function checkSellable(template: Template): void {
-  if (template.kind === 'single') return;
+  const { kind, engine } = template;
+  if (kind === 'single' || engine.kind === 'llama') return;
   throw new CubitError(
     'unsupported_feature',
-    `Template ${template.id} is disaggregated; this release provisions single-machine templates only.`,
+    `Template ${template.id} is disaggregated, and adopted servers cannot be paired yet; only the embedded engine can.`,
     { details: { param: 'templateId' } },
   );
 }
@@ -78,7 +80,7 @@ async function hourOfAllUnits(trx: Trx, tenantId: string): Promise<bigint> {
 /** Throws `capacity_exhausted` with what limits it. Units that are sold but not started yet count as taken. */
 export async function checkCapacity(
   trx: Trx,
-  fleet: Ctx['fleet'],
+  { catalog, fleet }: Pick<Ctx, 'catalog' | 'fleet'>,
   templateId: string,
   unitsAdded: number,
 ): Promise<void> {
@@ -90,7 +92,9 @@ export async function checkCapacity(
     );
   }
   const { free, limit } = fleet.capacity(templateId);
-  const freeUnits = Math.max(0, free - (await unstartedUnits(trx, fleet, templateId)));
+  const roles = rolesOf(catalog, templateId);
+  const unstarted = await unstartedReplicas(trx, fleet, { templateId, roles });
+  const freeUnits = Math.max(0, Math.floor((free - unstarted) / roles.length));
   if (unitsAdded <= freeUnits) return;
   throw new CubitError(
     'capacity_exhausted',
@@ -99,7 +103,11 @@ export async function checkCapacity(
   );
 }
 
-async function unstartedUnits(trx: Trx, fleet: Ctx['fleet'], templateId: string): Promise<number> {
+async function unstartedReplicas(
+  trx: Trx,
+  fleet: Ctx['fleet'],
+  { templateId, roles }: { readonly templateId: string; readonly roles: readonly Role[] },
+): Promise<number> {
   const groups = await trx
     .selectFrom('instance_groups')
     .select(['id', 'served_model_id', 'template_id', 'units'])
@@ -109,7 +117,8 @@ async function unstartedUnits(trx: Trx, fleet: Ctx['fleet'], templateId: string)
   const pools = (await livePools(trx)).filter((pool) => pool.template_id === templateId);
   const replicas = replicasById(fleet.list());
   const started = (replicaId: string) => (replicas.get(replicaId)?.state ?? 'stopped') !== 'stopped';
-  return [...groups.flatMap(specsOf), ...pools.flatMap(poolSpecs)].filter((spec) => !started(spec.replicaId)).length;
+  const specs = [...groups.flatMap((group) => specsOf(group, roles)), ...pools.flatMap(poolSpecs)];
+  return specs.filter((spec) => !started(spec.replicaId)).length;
 }
 
 /**
@@ -134,7 +143,7 @@ export async function placeNewOrder(
   // What a rule promises counts as if it were there.
   const unitsAdded = Math.max(units, elastic?.maxUnits ?? 0);
   await admitPurchase(trx, ctx, { tenantId: tenant.id, templateId, unitsAdded, agreementVersion });
-  await checkCapacity(trx, ctx.fleet, templateId, units);
+  await checkCapacity(trx, ctx, templateId, units);
   const group: Row<'instance_groups'> = {
     id: ctx.newId('group'),
     tenant_id: tenant.id,

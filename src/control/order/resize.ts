@@ -93,7 +93,7 @@ async function grow(
   const promised = Math.max(before.units, (await ruleOf(trx, before.id))?.maxUnits ?? 0);
   const beyond = Math.max(0, quote.units - promised);
   await admitPurchase(trx, ctx, { tenantId: tenant.id, templateId, unitsAdded: beyond, agreementVersion });
-  await checkCapacity(trx, ctx.fleet, templateId, unitsAdded);
+  await checkCapacity(trx, ctx, templateId, unitsAdded);
   const group = await moveGroup(trx, before, ['resize'], { units: quote.units });
   await checkWallet(trx, tenant, { payMicros: moneyOf(quote).payMicros, nowMs: ctx.now() });
   return group;

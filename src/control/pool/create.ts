@@ -28,12 +28,18 @@ export const poolCreate = defineVerb({
     const [chosen] = chooseModels(ctx.catalog, ctx.fleet, [input]);
     const { model, template, coefficient } = chosen!;
     checkSellable(template);
+    if (template.kind !== 'single') {
+      throw new CubitError(
+        'unsupported_feature',
+        `Units of ${template.id} consist of several machines; a pool needs a single-machine template.`,
+      );
+    }
     const answer = await ctx.transaction(async (trx) => {
       // From here on it has one: a version of the book can change it, not take it away.
       if ((await tokenPriceOf(trx, model.id, ctx.now())) === null) {
         throw invalidField('modelId', `the price book has no token price of ${model.id}: add one to its tokenPrices`);
       }
-      await checkCapacity(trx, ctx.fleet, template.id, input.units);
+      await checkCapacity(trx, ctx, template.id, input.units);
       const pool: Pool = {
         id: ctx.newId('pool'),
         model_id: model.id,

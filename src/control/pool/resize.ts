@@ -17,7 +17,7 @@ export const poolResize = defineVerb({
     const answer = await ctx.transaction(async (trx) => {
       const before = await requirePool(trx, input.poolId);
       const added = input.units - before.units;
-      if (added > 0) await checkCapacity(trx, ctx.fleet, before.template_id, added);
+      if (added > 0) await checkCapacity(trx, ctx, before.template_id, added);
       const pool = await trx
         .updateTable('pools')
         .set({ units: input.units })

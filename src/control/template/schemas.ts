@@ -41,10 +41,12 @@ export function templateView(ctx: Pick<Ctx, 'catalog' | 'fleet'>, template: Temp
   const price = prices.find((row) => row.templateId === template.id);
   const checked = ctx.fleet.list().filter((one) => one.templateId === template.id && one.timeScale !== null);
   const capacity = ctx.fleet.serves(template.id) ? ctx.fleet.capacity(template.id) : null;
+  const replicasPerUnit = template.roles.length;
   return {
     ...template,
     timeScale: checked.length === 0 ? null : Math.round(timeScaleOf(checked) * 100) / 100,
     price: price === undefined ? null : { currency, version, hourly: price.hourly, monthly: price.monthly },
-    capacity: capacity === null ? null : { freeUnits: capacity.free, limit: capacity.limit },
+    capacity:
+      capacity === null ? null : { freeUnits: Math.floor(capacity.free / replicasPerUnit), limit: capacity.limit },
   };
 }

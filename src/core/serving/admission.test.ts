@@ -15,6 +15,34 @@ function estimate(workUs: number, kvTokens = 10, sequences = 1): Estimate {
   };
 }
 
+describe('pools apart', () => {
+  const apart = () => new Admission({ ...LIMITS, batchPerUnit: 100, poolsApart: true }, 0);
+  const of = (prefillUs: number, decodeUs: number): Estimate => ({
+    work: { prefillUs, decodeUs },
+    kvTokens: 10,
+    outputTokens: 5,
+    sequences: 1,
+  });
+
+  it('each fills by its own part of the work, and the fuller one decides', () => {
+    const admission = apart();
+    admission.reserve(of(25e6, 1e6), 0);
+    expect(admission.view(0)).toMatchObject({ levelUs: 25e6, capacityUs: 30e6 });
+    expect(admission.fit(of(1e6, 28e6), 0)).toEqual({ fits: true });
+    expect(admission.fit(of(6e6, 1e6), 0)).toEqual({ fits: false, because: 'bucket', waitMs: 1_000 });
+    expect(admission.fit(of(1e6, 30e6), 0)).toEqual({ fits: false, because: 'bucket', waitMs: 1_000 });
+  });
+
+  it('settles each by what it took', () => {
+    const admission = apart();
+    const held = admission.reserve(of(10e6, 20e6), 0);
+    admission.settle(held, { prefillUs: 4e6, decodeUs: 8e6 }, 0);
+    expect(admission.view(0)).toMatchObject({ levelUs: 8e6, settledUs: 12e6, returnedUs: 18e6, outstandingUs: 0 });
+    expect(admission.fit(of(26e6, 22e6), 0)).toEqual({ fits: true });
+    expect(admission.fit(of(26e6 + 1, 1), 0).fits).toBe(false);
+  });
+});
+
 describe('contract bucket', () => {
   it('bursts longer with few units and never shorter than 5 s', () => {
     expect(burstWindowS(1)).toBe(30);

@@ -4,8 +4,8 @@ import { NO_WORK, totalUs, type Work } from './work.ts';
 
 /**
  * Admission to one served model: the contract bucket says what was bought, the engine guard what the ready units can
- * hold at once. A single-machine template has one pool that carries prefill and decode together; work keeps the two
- * figures apart all the way, so that a disaggregated template can give each pool a bucket. Time is passed in.
+ * hold at once. A single-machine template has one pool that carries prefill and decode together; a disaggregated one has a
+ * pool, and so a bucket, for each, and a request enters when it fits both. Time is passed in.
  *
  * A reservation lives reserve → extend* → settle. Conservation (invariant 1), in whole unit-microseconds:
  *
@@ -18,6 +18,8 @@ export interface AdmissionLimits {
   readonly kvTokensPerUnit: number;
   /** Promised latencies; without it only batch and KV cache are guarded. */
   readonly latency?: LatencyGuard;
+  /** Prefill and decode each have machines of their own; fixed for the life of an `Admission`. */
+  readonly poolsApart?: boolean;
 }
 
 export interface Estimate {
@@ -45,6 +47,7 @@ export interface AdmissionTotals {
 }
 
 export interface AdmissionView extends AdmissionTotals {
+  /** Of the fuller pool. */
   readonly levelUs: number;
   readonly capacityUs: number;
   readonly readyUnits: number;
@@ -66,11 +69,17 @@ export interface Reservation {
 /** How long prefill that was let in counts: about as long as an answer's decoding, which it slows. */
 const PREFILL_MEMORY_MS = 10_000;
 
+interface Pool {
+  bucket: Bucket;
+  /** The part of a request's work that is done here. */
+  readonly workUs: (work: Work) => number;
+}
+
 type OwnReservation = { -readonly [K in keyof Reservation]: Reservation[K] };
 
 export class Admission {
   #limits: AdmissionLimits;
-  #bucket: Bucket;
+  readonly #pools: readonly Pool[];
   #running = 0;
   #kvTokens = 0;
   #outstandingUs = 0;
@@ -85,19 +94,25 @@ export class Admission {
   constructor(limits: AdmissionLimits, nowMs: number) {
     this.#limits = limits;
     this.#prefillAtMs = nowMs;
-    this.#bucket = emptyBucket(limits.readyUnits, nowMs);
+    const poolOf = (workUs: Pool['workUs']): Pool => ({ bucket: emptyBucket(limits.readyUnits, nowMs), workUs });
+    this.#pools = limits.poolsApart
+      ? [poolOf(({ prefillUs }) => prefillUs), poolOf(({ decodeUs }) => decodeUs)]
+      : [poolOf(totalUs)];
   }
 
   setLimits(limits: AdmissionLimits, nowMs: number): void {
     this.#limits = limits;
-    this.#bucket = withUnits(this.#bucket, limits.readyUnits, nowMs);
+    for (const pool of this.#pools) pool.bucket = withUnits(pool.bucket, limits.readyUnits, nowMs);
   }
 
   /** Whether the estimate may enter now, behind `aheadUs` of waiting work; if not, why and the predicted wait in ms. */
   fit(estimate: Estimate, nowMs: number, aheadUs = 0): Fit {
     const { readyUnits, batchPerUnit, kvTokensPerUnit } = this.#limits;
     if (readyUnits <= 0) return { fits: false, because: 'units', waitMs: Number.POSITIVE_INFINITY };
-    const bucketMs = drainMs(this.#bucket, totalUs(estimate.work), nowMs, aheadUs);
+    let bucketMs = 0;
+    for (const { bucket, workUs } of this.#pools) {
+      bucketMs = Math.max(bucketMs, drainMs(bucket, workUs(estimate.work), nowMs, aheadUs));
+    }
     if (bucketMs > 0) return { fits: false, because: 'bucket', waitMs: bucketMs };
     // An idle engine takes anything: what is too large for it is the engine's to say.
     if (this.#running === 0) return { fits: true };
@@ -147,7 +162,9 @@ export class Admission {
     if (overrunUs > 0) this.#grow(reservation, { prefillUs: 0, decodeUs: overrunUs }, 0, nowMs);
     const reservedUs = totalUs(reservation.work);
     const returnedUs = reservedUs - totalUs(actual);
-    this.#bucket = added(this.#bucket, -returnedUs, nowMs);
+    for (const pool of this.#pools) {
+      pool.bucket = added(pool.bucket, pool.workUs(actual) - pool.workUs(reservation.work), nowMs);
+    }
     this.#running -= reservation.sequences;
     this.#kvTokens -= reservation.kvTokens;
     this.#outstandingUs -= reservedUs;
@@ -159,7 +176,7 @@ export class Admission {
 
   view(nowMs: number): AdmissionView {
     return {
-      levelUs: Math.ceil(drained(this.#bucket, nowMs).levelUs),
+      levelUs: Math.ceil(Math.max(...this.#pools.map(({ bucket }) => drained(bucket, nowMs).levelUs))),
       capacityUs: capacityUs(this.#limits.readyUnits),
       readyUnits: this.#limits.readyUnits,
       running: this.#running,
@@ -199,7 +216,7 @@ export class Admission {
     };
     own.kvTokens += kvTokens;
     const deltaUs = totalUs(delta);
-    this.#bucket = added(this.#bucket, deltaUs, nowMs);
+    for (const pool of this.#pools) pool.bucket = added(pool.bucket, pool.workUs(delta), nowMs);
     this.#kvTokens += kvTokens;
     this.#outstandingUs += deltaUs;
     if (!own.prefilled) this.#prefillAheadUs += delta.prefillUs;

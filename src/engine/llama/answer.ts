@@ -20,11 +20,15 @@ export function wholeAnswer(
   generation: () => Generation,
 ): GenerationEvents {
   let all = '';
+  let given: { kv_transfer_params?: object } = {};
   return {
     onText: (text) => {
       all += text;
     },
-    onEnd: (finish) => sendJson(response, 200, answerJson(head, all, finish, generation().usage)),
+    onGiven: (params) => {
+      given = { kv_transfer_params: params };
+    },
+    onEnd: (finish) => sendJson(response, 200, { ...answerJson(head, all, finish, generation().usage), ...given }),
     onError: (error) => sendError(response, engineError(error)),
   };
 }

@@ -13,8 +13,11 @@ describe('parseWorkerOptions', () => {
         threads: 1,
         name: 'm',
         waitingMax: 3,
+        kvFolder: null,
       };
       expect(parseWorkerOptions(workerArguments(options))).toEqual(options);
+      const sharing = { ...options, kvFolder: '/tmp/k v' };
+      expect(parseWorkerOptions(workerArguments(sharing))).toEqual(sharing);
     },
   );
 

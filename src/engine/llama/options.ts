@@ -16,10 +16,12 @@ export interface WorkerOptions {
   readonly name: string;
   /** Requests that may wait for a sequence; one more is refused with 503. */
   readonly waitingMax: number;
+  /** Where KV states are handed over to other workers; null = a worker that prefills and decodes by itself. */
+  readonly kvFolder: string | null;
 }
 
 const USAGE =
-  'worker.ts --model FILE (--socket PATH | --listen HOST:PORT) [--context N] [--sequences N] [--threads N] [--name ID] [--waiting-max N]';
+  'worker.ts --model FILE (--socket PATH | --listen HOST:PORT) [--context N] [--sequences N] [--threads N] [--name ID] [--waiting-max N] [--kv-folder DIR]';
 
 /** Reads the command line. Throws `config_invalid` that names the setting and what it may be. */
 export function parseWorkerOptions(argv: readonly string[]): WorkerOptions {
@@ -33,6 +35,7 @@ export function parseWorkerOptions(argv: readonly string[]): WorkerOptions {
     threads: whole('--threads', values.threads, 0, 1024),
     name: values.name,
     waitingMax: whole('--waiting-max', values['waiting-max'], 0, 100_000),
+    kvFolder: values['kv-folder'] ?? null,
   };
 }
 
@@ -47,6 +50,7 @@ export function workerArguments(options: WorkerOptions): string[] {
     ...['--threads', String(options.threads)],
     ...['--name', options.name],
     ...['--waiting-max', String(options.waitingMax)],
+    ...(options.kvFolder === null ? [] : ['--kv-folder', options.kvFolder]),
   ];
 }
 
@@ -63,6 +67,7 @@ function readArguments(argv: readonly string[]) {
         threads: { type: 'string', default: '0' },
         name: { type: 'string', default: 'local' },
         'waiting-max': { type: 'string', default: '64' },
+        'kv-folder': { type: 'string' },
       },
     }).values;
   } catch (error) {

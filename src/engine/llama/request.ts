@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CubitError } from '../../core/errors.ts';
 import type { ChatMessage } from './template.ts';
+import { type Transfer, TransferParams, transferOf } from './transfer.ts';
 
 /** How the next token is drawn. Names and defaults are OpenAI's; `topK`, `minP` and `repetitionPenalty` are vLLM's. */
 export interface Sampling {
@@ -32,6 +33,8 @@ export interface GenerationBody {
   readonly stream: boolean;
   readonly usageAtEnd: boolean;
   readonly usageInEveryChunk: boolean;
+  /** null = prefill and decode both here. */
+  readonly transfer: Transfer | null;
 }
 
 export interface EmbeddingBody {
@@ -65,6 +68,7 @@ const Common = z.object({
   ignore_eos: flag,
   stream: flag,
   stream_options: z.object({ include_usage: flag, continuous_usage_stats: flag }).nullish(),
+  kv_transfer_params: TransferParams.nullish(),
 });
 const ChatBody = Common.extend({ messages: z.array(Message).min(1) });
 const CompletionBody = Common.extend({ prompt: z.union([z.string(), tokenIds, z.array(z.string()).length(1)]) });
@@ -145,6 +149,7 @@ function generation(body: z.output<typeof Common>, prompt: GenerationBody['promp
     stream: body.stream ?? false,
     usageAtEnd: body.stream_options?.include_usage ?? false,
     usageInEveryChunk: body.stream_options?.continuous_usage_stats ?? false,
+    transfer: body.kv_transfer_params == null ? null : transferOf(body.kv_transfer_params),
   };
 }
 

@@ -1,9 +1,13 @@
 import type { LlamaContextSequence } from 'node-llama-cpp';
 import { CubitError } from '../../core/errors.ts';
+import type { CacheClient } from './cache-client.ts';
 import type { FinishReason, Generation } from './generation.ts';
+import type { KvStates } from './kv-state.ts';
 import type { LoadedModel } from './model.ts';
+import { BLOCK_TOKENS } from './prefix-pool.ts';
 import type { Reclaimer } from './reclaim.ts';
-import { chooseSlot, type IdleSlot } from './slots.ts';
+import { chooseSlot, type IdleSlot, reusableTokens } from './slots.ts';
+import { paramsOf, type Transfer } from './transfer.ts';
 
 /**
  * Prompt tokens one step evaluates at most, over all sequences: the time others wait for their next token, and the
@@ -21,6 +25,12 @@ interface Slot extends IdleSlot {
   running: Generation | null;
 }
 
+/** How KV states go to other workers and to the cache worker beside them. */
+export interface KvSharing {
+  readonly states: KvStates;
+  readonly cache: CacheClient;
+}
+
 export interface SchedulerTotals {
   readonly promptTokens: number;
   readonly cachedTokens: number;
@@ -34,6 +44,7 @@ export interface SchedulerTotals {
 export class Scheduler {
   readonly #slots: readonly Slot[];
   readonly #contextTokens: number;
+  readonly #kv: KvSharing | null;
   readonly #waitingMax: number;
   readonly #onBroken: (error: unknown) => void;
   readonly #reclaimer: Reclaimer;
@@ -44,7 +55,14 @@ export class Scheduler {
   #totals = { promptTokens: 0, cachedTokens: 0, outputTokens: 0 };
 
   /** `onBroken` is called when the native context fails again and again. */
-  constructor(loaded: LoadedModel, waitingMax: number, reclaimer: Reclaimer, onBroken: (error: unknown) => void) {
+  constructor(
+    loaded: LoadedModel,
+    kv: KvSharing | null,
+    waitingMax: number,
+    reclaimer: Reclaimer,
+    onBroken: (error: unknown) => void,
+  ) {
+    this.#kv = kv;
     this.#reclaimer = reclaimer;
     this.#contextTokens = loaded.contextTokens;
     this.#waitingMax = waitingMax;
@@ -77,8 +95,9 @@ export class Scheduler {
     return this.#totals;
   }
 
-  /** Queues a generation. Throws `engine_unavailable` when as many as allowed wait already. */
+  /** Queues a generation. Throws `engine_unavailable` when as many as allowed wait already, `unsupported_feature`. */
   submit(generation: Generation): void {
+    if (generation.transfer !== null) this.#sharing();
     const free = this.#slots.length - this.running;
     if (this.#waiting.length >= this.#waitingMax + free) {
       throw new CubitError(
@@ -130,21 +149,67 @@ export class Scheduler {
       const choice = generation && chooseSlot(free, generation.prompt, generation.salt);
       if (!generation || !choice) return;
       this.#waiting.shift();
-      await this.#begin(choice.slot, generation, choice.reusedTokens);
+      const { transfer } = generation;
+      if (transfer?.kind === 'take') await this.#takeOver(choice.slot, generation, transfer);
+      else await this.#begin(choice.slot, generation, choice.reusedTokens);
     }
   }
 
   async #begin(slot: Slot, generation: Generation, reusedTokens: number): Promise<void> {
-    slot.running = generation;
-    slot.salt = generation.salt;
-    slot.lastUsed = ++this.#uses;
+    this.#occupy(slot, generation);
     const { sequence } = slot;
     // Recurrent and windowed models cannot be cut back: erasing would evaluate the prefix again, unseen.
-    const reused = sequence.needsCheckpoints && reusedTokens < sequence.nextTokenIndex ? 0 : reusedTokens;
+    const ownTokens = sequence.needsCheckpoints && reusedTokens < sequence.nextTokenIndex ? 0 : reusedTokens;
+    const reused = generation.transfer === null ? ownTokens : await this.#borrow(slot, generation, ownTokens);
     await sequence.eraseContextTokenRanges([{ start: reused, end: sequence.nextTokenIndex }]);
     generation.begin(sequence, reused);
     this.#totals.promptTokens += generation.prompt.length;
     this.#totals.cachedTokens += reused;
+  }
+
+  /** Goes on from the state that a prefill worker handed over, instead of evaluating the prompt. */
+  async #takeOver(slot: Slot, generation: Generation, take: Extract<Transfer, { kind: 'take' }>): Promise<void> {
+    this.#occupy(slot, generation);
+    try {
+      await this.#sharing().states.take(slot.sequence, take.state);
+      if (!isSame(slot.sequence.contextTokens, generation.prompt)) {
+        throw new CubitError('engine_failed', 'The KV state that was handed over is that of another prompt.');
+      }
+    } catch (error) {
+      await slot.sequence.clearHistory();
+      await this.#refuse(slot, generation, error);
+      return;
+    }
+    generation.takeOver(slot.sequence, take);
+    this.#totals.promptTokens += generation.prompt.length;
+    this.#totals.cachedTokens += generation.prompt.length;
+  }
+
+  /** Puts a longer beginning from the cache worker in place of what the sequence holds; returns the tokens to reuse. */
+  async #borrow(slot: Slot, { prompt, salt }: Generation, ownTokens: number): Promise<number> {
+    const { sequence } = slot;
+    const { states, cache } = this.#sharing();
+    if (sequence.needsCheckpoints || prompt.length - ownTokens < BLOCK_TOKENS) return ownTokens;
+    const lent = await cache.borrow(salt, prompt);
+    if (lent === null) return ownTokens;
+    if (lent.tokens < ownTokens + BLOCK_TOKENS) {
+      states.drop(lent.state);
+      return ownTokens;
+    }
+    try {
+      await states.take(sequence, lent.state);
+      return reusableTokens({ tokens: sequence.contextTokens, salt, lastUsed: 0 }, prompt, salt);
+    } catch {
+      // A cache that fails is one that holds nothing: the prompt is evaluated here.
+      await sequence.clearHistory();
+      return 0;
+    }
+  }
+
+  #occupy(slot: Slot, generation: Generation): void {
+    slot.running = generation;
+    slot.salt = generation.salt;
+    slot.lastUsed = ++this.#uses;
   }
 
   /** All calls of one step are made together: node-llama-cpp evaluates what is queued together as one batch. */
@@ -173,16 +238,43 @@ export class Scheduler {
     }
     this.#totals.outputTokens += generation.usage.outputTokens - before;
     if (finish === null) return;
+    if (generation.transfer?.kind === 'give' && !generation.cancelled) {
+      try {
+        await this.#give(slot, generation);
+      } catch (error) {
+        await this.#refuse(slot, generation, error);
+        return;
+      }
+    }
     await this.#free(slot, generation);
     if (!generation.cancelled) generation.events.onEnd(finish);
   }
 
+  async #give(slot: Slot, generation: Generation): Promise<void> {
+    await generation.release();
+    const { states, cache } = this.#sharing();
+    const state = await states.give(slot.sequence);
+    const { prompt, salt, cachedTokens } = generation;
+    if (prompt.length - cachedTokens >= BLOCK_TOKENS) cache.keep(salt, prompt, state);
+    const firstToken = generation.lastToken as number;
+    generation.events.onGiven?.(paramsOf({ state, firstToken, cachedTokens }));
+  }
+
+  #sharing(): KvSharing {
+    if (this.#kv !== null) return this.#kv;
+    throw new CubitError('unsupported_feature', 'This worker hands no KV states over.');
+  }
+
   async #fail(slot: Slot, generation: Generation, error: unknown): Promise<void> {
+    await this.#refuse(slot, generation, error);
+    this.#failuresInARow += 1;
+    if (this.#failuresInARow >= FAILURES_IN_A_ROW_MAX) this.#onBroken(error);
+  }
+
+  async #refuse(slot: Slot, generation: Generation, error: unknown): Promise<void> {
     await this.#free(slot, generation);
     slot.salt = null; // what its sequence holds is not known any more
     if (!generation.cancelled) generation.events.onError(error);
-    this.#failuresInARow += 1;
-    if (this.#failuresInARow >= FAILURES_IN_A_ROW_MAX) this.#onBroken(error);
   }
 
   async #removeCancelled(): Promise<void> {
@@ -197,4 +289,8 @@ export class Scheduler {
     slot.running = null;
     this.#reclaimer.samplerEnded();
   }
+}
+
+function isSame(held: readonly number[], prompt: readonly number[]): boolean {
+  return held.length === prompt.length && held.every((token, at) => token === prompt[at]);
 }

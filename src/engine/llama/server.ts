@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { CubitError, toCubitError } from '../../core/errors.ts';
 import { StreamedAnswer, wholeAnswer } from './answer.ts';
+import { CacheClient } from './cache-client.ts';
 import { Embedder, embeddingsJson } from './embedder.ts';
 import { Generation, type GenerationEvents } from './generation.ts';
 import { readJson, sendError, sendJson } from './http.ts';
+import { KvStates } from './kv-state.ts';
 import { workerMetricsText } from './metrics-text.ts';
 import type { LoadedModel } from './model.ts';
 import { Reclaimer } from './reclaim.ts';
@@ -15,6 +17,7 @@ import type { AnswerHead } from './wire.ts';
 export interface WorkerServerOptions {
   readonly name: string;
   readonly waitingMax: number;
+  readonly kvFolder: string | null;
   readonly onBroken: (error: unknown) => void;
 }
 
@@ -59,11 +62,13 @@ export class WorkerServer {
   }
 
   ready(loaded: LoadedModel): void {
-    const { waitingMax, onBroken } = this.#options;
+    const { waitingMax, kvFolder, onBroken } = this.#options;
+    const kv =
+      kvFolder === null ? null : { states: new KvStates(kvFolder), cache: new CacheClient(kvFolder, console.error) };
     const reclaimer = new Reclaimer();
     this.#serving = {
       loaded,
-      scheduler: new Scheduler(loaded, waitingMax, reclaimer, onBroken),
+      scheduler: new Scheduler(loaded, kv, waitingMax, reclaimer, onBroken),
       embedder: new Embedder(loaded, waitingMax, reclaimer),
     };
   }

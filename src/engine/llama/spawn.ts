@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { type WorkerOptions, workerArguments } from './options.ts';
 
 const TAIL_LINES = 8;
 const LINE_CHARS_MAX = 500;
@@ -10,7 +9,7 @@ export interface SpawnOptions {
   /** Node's executable and the worker's entry file. */
   readonly execPath: string;
   readonly workerPath: string;
-  readonly worker: WorkerOptions;
+  readonly arguments: readonly string[];
   /** Gets every line the worker writes to stderr. */
   readonly log: (line: string) => void;
 }
@@ -30,7 +29,7 @@ export class WorkerProcess {
   readonly #tail: string[] = [];
 
   constructor(options: SpawnOptions) {
-    this.#child = spawn(options.execPath, [options.workerPath, ...workerArguments(options.worker)], {
+    this.#child = spawn(options.execPath, [options.workerPath, ...options.arguments], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child.on('error', (error) => options.log(error.message));

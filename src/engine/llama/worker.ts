@@ -1,9 +1,6 @@
-import { once } from 'node:events';
-import { rmdirSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { CubitError } from '../../core/errors.ts';
+import { failNatively, listen, onStop, runWorker, say } from './lifetime.ts';
 import { loadModel } from './model.ts';
-import { parseWorkerOptions, type WorkerOptions } from './options.ts';
+import { parseWorkerOptions } from './options.ts';
 import { PREFILL_TOKENS_PER_STEP } from './scheduler.ts';
 import { WorkerServer } from './server.ts';
 
@@ -12,31 +9,18 @@ import { WorkerServer } from './server.ts';
  * listens and when it is ready. SIGTERM (and Ctrl-C where nobody supervises it) drains and exits 0; a parent that is
  * gone ends it at once; a native failure exits 70.
  */
-const EXIT_FAILED = 1;
-const EXIT_NATIVE = 70;
-
-let parentLost = false;
-
-async function main(): Promise<void> {
-  for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, failNatively);
+runWorker(async () => {
   const options = parseWorkerOptions(process.argv.slice(2));
-  const server = new WorkerServer({
-    name: options.name,
-    waitingMax: options.waitingMax,
-    onBroken: failNatively,
-  });
-  stopWithParent();
+  const { name, waitingMax, kvFolder } = options;
+  const server = new WorkerServer({ name, waitingMax, kvFolder, onBroken: failNatively });
   let loading = true;
-  const stop = (): void => {
+  onStop(() => {
     if (loading) process.exit(0);
     void server.drain().then(() => process.exit(0));
-  };
-  process.on('SIGTERM', stop);
-  // Ctrl-C reaches the whole process group; a supervised worker waits for its parent to drain it.
-  process.on('SIGINT', () => (process.connected ? undefined : stop()));
+  });
 
   const startedMs = performance.now();
-  await listen(server, options);
+  await listen(server.http, options.listen, kvFolder === null ? [] : [kvFolder]);
   server.ready(
     await loadModel({
       ...options,
@@ -46,53 +30,4 @@ async function main(): Promise<void> {
   );
   loading = false;
   say({ event: 'ready', loadMs: Math.round(performance.now() - startedMs) });
-}
-
-async function listen(server: WorkerServer, options: WorkerOptions): Promise<void> {
-  const { listen } = options;
-  if ('socketPath' in listen) {
-    process.on('exit', () => removeSocket(listen.socketPath));
-    server.http.listen(listen.socketPath);
-  } else server.http.listen(listen.port, listen.host);
-  await once(server.http, 'listening');
-  const address = server.http.address();
-  const url =
-    typeof address === 'object' && address !== null
-      ? `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`
-      : `unix:${address}`;
-  say({ event: 'listening', url });
-}
-
-/** A parent that was killed leaves the sockets' folder behind: the last of its workers takes it along. */
-function removeSocket(socketPath: string): void {
-  rmSync(socketPath, { force: true });
-  if (!parentLost) return;
-  try {
-    rmdirSync(dirname(socketPath));
-  } catch {
-    // Another worker's socket is in it still.
-  }
-}
-
-/** The parent's channel closes when it dies, however it dies: nobody is left to stop this process, so it stops itself. */
-function stopWithParent(): void {
-  if (!process.connected) return;
-  process.on('disconnect', () => {
-    parentLost = true;
-    process.exit(0);
-  });
-}
-
-function say(line: object): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-}
-
-function failNatively(error: unknown): void {
-  console.error(error instanceof Error ? error.stack : error);
-  process.exit(EXIT_NATIVE);
-}
-
-main().catch((error: unknown) => {
-  console.error(error instanceof CubitError ? error.message : error);
-  process.exit(EXIT_FAILED);
 });

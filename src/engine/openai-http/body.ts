@@ -18,6 +18,7 @@ export function upstreamBody(request: EngineRequest, model: string, dialect: Eng
   for (const [field, value] of Object.entries(request.body)) {
     if (!isInternal(field)) body[field] = value;
   }
+  Object.assign(body, request.transfer);
   body['model'] = model;
   if (body['stream'] === true && request.kind !== 'embedding') {
     body['stream_options'] = { ...(body['stream_options'] as object | null | undefined), include_usage: true };

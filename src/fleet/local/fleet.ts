@@ -1,7 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { CubitError } from '../../core/errors.ts';
+import { CACHE_SOCKET_SUFFIX } from '../../engine/llama/cache-client.ts';
+import { poolFolderOf } from '../../engine/llama/cache-server.ts';
+import { workerArguments } from '../../engine/llama/options.ts';
 import { type SelfCheckShape, selfCheckMs, timeScaleOf } from '../../engine/llama/self-check.ts';
 import { WorkerProcess } from '../../engine/llama/spawn.ts';
 import type { ConnectEngine, Engine, EngineAddress } from '../../engine/port.ts';
@@ -48,6 +52,9 @@ const POLL_MS = 100;
 const WAITING_MAX = 64;
 /** A unix socket's path has to fit 104 bytes on macOS, 108 on Linux. */
 const SOCKET_PATH_BYTES_MAX = 103;
+const CACHE_WORKER_PATH = fileURLToPath(new URL('../../engine/llama/cache-worker.ts', import.meta.url));
+
+type Launch = readonly [socketPath: string, workerPath: string, args: readonly string[]];
 
 /** Replicas as worker processes of this machine, each on a unix socket that only this user can reach. */
 export class LocalFleet implements Fleet {
@@ -126,8 +133,12 @@ export class LocalFleet implements Fleet {
     this.#folder = null;
   }
 
-  async #timeScale({ replicaId }: ReplicaSpec, { selfCheck }: LocalTemplate, engine: Engine): Promise<number | null> {
-    if (selfCheck === null) return null;
+  async #timeScale(
+    { replicaId, role }: ReplicaSpec,
+    { selfCheck }: LocalTemplate,
+    engine: Engine,
+  ): Promise<number | null> {
+    if (selfCheck === null || role === 'cache') return null;
     const measuredMs = await selfCheckMs(engine, selfCheck);
     if (measuredMs === null) return null;
     const scale = timeScaleOf(measuredMs, selfCheck);
@@ -137,33 +148,54 @@ export class LocalFleet implements Fleet {
   }
 
   #spawn(spec: ReplicaSpec, template: LocalTemplate): { process: WorkerProcess; address: EngineAddress } {
-    const socketPath = this.#socketPath();
-    const { execPath, workerPath, log } = this.#options;
-    const { modelName: name, modelPath, contextTokens, sequences, threads } = template;
-    const worker = {
-      modelPath,
-      contextTokens,
-      sequences,
-      threads,
-      listen: { socketPath },
-      name,
-      waitingMax: WAITING_MAX,
-    };
+    const kvFolder = spec.role === 'unified' ? null : this.#kvFolder(spec.servedModelId);
+    const { execPath, log } = this.#options;
+    const [socketPath, workerPath, args] =
+      spec.role === 'cache' && kvFolder !== null ? this.#cacheWorker(kvFolder) : this.#engineWorker(template, kvFolder);
     const process = new WorkerProcess({
       execPath,
       workerPath,
-      worker,
+      arguments: args,
       log: (line) => log({ replicaId: spec.replicaId, line }),
     });
-    // A worker that is killed leaves its socket behind.
-    void process.exited.then(() => rmSync(socketPath, { force: true }));
+    // A worker that is killed leaves its socket behind, and a cache worker its states.
+    void process.exited.then(() => {
+      rmSync(socketPath, { force: true });
+      rmSync(poolFolderOf(socketPath), { recursive: true, force: true });
+    });
     return { process, address: { kind: 'llama', socketPath } };
   }
 
-  /** A new path for every process: a late answer of a dead one can never be taken for its successor's. */
-  #socketPath(): string {
+  #engineWorker(template: LocalTemplate, kvFolder: string | null): Launch {
+    const { modelName: name, modelPath, contextTokens, sequences, threads } = template;
+    const socketPath = this.#socketPath(this.#ownFolder(), '.sock');
+    const size = { contextTokens, sequences, threads, waitingMax: WAITING_MAX };
+    const worker = { modelPath, ...size, listen: { socketPath }, name, kvFolder };
+    return [socketPath, this.#options.workerPath, workerArguments(worker)];
+  }
+
+  #cacheWorker(kvFolder: string): Launch {
+    // Prefill workers find it by its place.
+    const socketPath = this.#socketPath(kvFolder, CACHE_SOCKET_SUFFIX);
+    return [socketPath, CACHE_WORKER_PATH, ['--socket', socketPath, '--kv-folder', kvFolder]];
+  }
+
+  /** Where the workers of a served model hand KV states over. */
+  #kvFolder(servedModelId: string): string {
+    const path = join(this.#ownFolder(), `kv-${servedModelId}`);
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return path;
+  }
+
+  /** Only this user can look into it. */
+  #ownFolder(): string {
     this.#folder ??= mkdtempSync(join(tmpdir(), 'cubit-'));
-    const path = join(this.#folder, `${++this.#sockets}.sock`);
+    return this.#folder;
+  }
+
+  /** A new path for every process: a late answer of a dead one can never be taken for its successor's. */
+  #socketPath(folder: string, suffix: string): string {
+    const path = join(folder, `${++this.#sockets}${suffix}`);
     if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
       throw new CubitError('config_invalid', `The path of the temporary folder is too long for a socket: ${path}.`);
     }
