@@ -21,7 +21,7 @@ test('models with the templates that sell them', async () => {
   expect(await control.call(modelShow, reader, { modelId: 'beta' })).toMatchObject({
     id: 'beta',
     sources: ['made for tests'],
-    templateIds: ['beta-local'],
+    templateIds: ['beta-local', 'beta-trio'],
   });
   expect((await refusal(control.call(modelShow, reader, { modelId: 'delta' }))).code).toBe('not_found');
 });
