@@ -11,7 +11,7 @@ test('models with the templates that sell them', async () => {
   const { items } = await control.call(modelList, reader, {});
   expect(items.map((model) => [model.id, model.templateIds.length])).toEqual([
     ['alpha', 4],
-    ['beta', 1],
+    ['beta', 2],
     ['gamma', 0],
   ]);
   const ids = async (input: object) => (await control.call(modelList, reader, input)).items.map((model) => model.id);
@@ -21,7 +21,7 @@ test('models with the templates that sell them', async () => {
   expect(await control.call(modelShow, reader, { modelId: 'beta' })).toMatchObject({
     id: 'beta',
     sources: ['made for tests'],
-    templateIds: ['beta-local'],
+    templateIds: ['beta-local', 'beta-trio'],
   });
   expect((await refusal(control.call(modelShow, reader, { modelId: 'delta' }))).code).toBe('not_found');
 });
@@ -38,6 +38,6 @@ test('templates with tiers, price and free units', async () => {
   expect(await control.call(templateShow, reader, { templateId: 'alpha-unpriced' })).toMatchObject({ price: null });
   expect(await control.call(templateShow, reader, { templateId: 'alpha-elsewhere' })).toMatchObject({ capacity: null });
   const { items } = await control.call(templateList, reader, { modelId: 'beta' });
-  expect(items.map((template) => template.id)).toEqual(['beta-local']);
+  expect(items.map((template) => template.id)).toEqual(['beta-local', 'beta-trio']);
   expect((await refusal(control.call(templateShow, reader, { templateId: 'x' }))).code).toBe('not_found');
 });
