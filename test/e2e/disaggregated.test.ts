@@ -173,3 +173,8 @@ it('sells a cache machine beside them, from which a prefill machine that lost it
   expect(again.pieces).toEqual((await answerOf('demo', content, 20)).pieces);
   console.log('three-type:', { ttftMsFirst: Math.round(three.ttftMs), ttftMsFromCache: Math.round(again.ttftMs) });
 });
+
+it('leaves nothing behind when all of it is killed', async () => {
+  await cubit.stop('SIGKILL');
+  await until('the workers have ended and their folder is gone', () => readdirSync(folder).length === 0);
+});

@@ -110,7 +110,9 @@ export class LocalFleet implements Fleet {
   }
 
   async stop(replicaId: string, drainMs: number): Promise<void> {
-    await this.#replicas.get(replicaId)?.stop(drainMs);
+    const replica = this.#replicas.get(replicaId);
+    await replica?.stop(drainMs);
+    if (replica !== undefined) this.#removeUnusedKvFolder(replica.status.servedModelId);
   }
 
   list(): readonly ReplicaStatus[] {
@@ -185,6 +187,12 @@ export class LocalFleet implements Fleet {
     const path = join(this.#ownFolder(), `kv-${servedModelId}`);
     mkdirSync(path, { recursive: true, mode: 0o700 });
     return path;
+  }
+
+  #removeUnusedKvFolder(servedModelId: string): void {
+    const isUsed = this.#replicas.all().some(({ status }) => status.servedModelId === servedModelId && isUsing(status));
+    if (this.#folder === null || isUsed) return;
+    rmSync(join(this.#folder, `kv-${servedModelId}`), { recursive: true, force: true });
   }
 
   /** Only this user can look into it. */
