@@ -29,7 +29,6 @@ const program = new Command('cubit')
   .option('--data <folder>', 'data folder (default: CUBIT_DATA_DIR, else a folder of the user)')
   .option('--tenant <tenant>', 'tenant to act for, by name or id (default: CUBIT_TENANT, else the only one)')
   .option('--json', 'print JSON')
-  .option('--csv', 'print a list as CSV')
   .showHelpAfterError('(add --help for what there is)')
   .showSuggestionAfterError()
   .configureHelp({ showGlobalOptions: true });

@@ -20,15 +20,16 @@ test.each(verbs.map((verb) => [verb.name, verb] as const))('%s is a command whos
   const flags = command?.options.map((option) => option.attributeName()) ?? [];
   const said = [...flags, ...(command?.registeredArguments.map((argument) => argument.name()) ?? [])];
   // The tenant is said by the global --tenant; where a download goes is said to the CLI alone.
-  const own = ['idempotencyKey', 'tenantId', ...(verb.download ? ['output'] : [])];
+  const own = ['idempotencyKey', 'tenantId', 'csv', ...(verb.download ? ['output'] : [])];
   const fields = Object.keys(verb.input.shape).filter((field) => field !== 'tenantId');
   expect(said.filter((field) => !own.includes(field)).sort()).toEqual(fields.sort());
+  expect(flags.includes('csv')).toBe(verb.columns !== undefined);
   expect(flags.includes('output')).toBe(verb.download === true);
   expect(flags.includes('idempotencyKey')).toBe(verb.route.method === 'POST');
 });
 
 test('no flag of a command takes the place of a global one: its value would go to the wrong server', () => {
-  const globals = ['url', 'token', 'data', 'tenant', 'json', 'csv'];
+  const globals = ['url', 'token', 'data', 'tenant', 'json'];
   for (const verb of verbs) {
     const flags = commandOf(verb.name)?.options.map((option) => option.attributeName()) ?? [];
     expect(

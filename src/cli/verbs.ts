@@ -95,6 +95,7 @@ function addVerb(group: Command, action: string, verb: Verb): void {
     if (name === 'tenantId' || positional.includes(name)) continue;
     addFlag(command, name, field, schema.required?.includes(name) ?? false);
   }
+  if (verb.columns !== undefined) command.option('--csv', 'print the list as CSV');
   if (verb.download) command.option('--output <file>', 'write it there; to the terminal when left out');
   if (verb.route.method === 'POST') {
     command.option('--idempotency-key <key>', 'a replay with the same key does nothing twice');

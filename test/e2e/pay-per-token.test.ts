@@ -33,8 +33,14 @@ async function tenantOnPool(name: string): Promise<Tenant> {
   const models = [{ modelId: MODEL }];
   await call('POST', '/endpoints', { tenantId, name: 'tokens', accessMode: 'pay_per_token', models });
   const { key } = await call('POST', '/keys', { tenantId, name: 'app' });
-  return { tenantId, chat: new OpenAI({ baseURL: `${cubit.url}/v1`, apiKey: key, maxRetries: 0 }) };
+  return {
+    tenantId,
+    chat: new OpenAI({ baseURL: `${cubit.url}/v1`, apiKey: key, maxRetries: 0, defaultHeaders: PATIENT }),
+  };
 }
+
+/** A busy machine makes an answer late, not a refusal. */
+const PATIENT = { 'x-cubit-max-wait-ms': '600000' };
 
 async function call(method: string, path: string, body?: unknown): Promise<Json> {
   const reply = await fetch(`${cubit.url}/api/v1${path}`, {
