@@ -23,8 +23,8 @@ export function loadOperatorToken(dataFolder: string): string {
   // Written aside and moved: a kill between the two leaves no half token.
   const aside = `${path}.${process.pid}`;
   writeFileSync(aside, `${token}\n`, { mode: 0o600 });
-  if (existsSync(path))
-    renameSync(aside, path); // not a token
+  // What is there and no token is replaced; a token that another process made meanwhile is not.
+  if (existsSync(path) && readToken(path) === null) renameSync(aside, path);
   else moveToFree(aside, path);
   return readToken(path) ?? token;
 }
