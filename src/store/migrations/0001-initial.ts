@@ -1,4 +1,5 @@
 import { type CreateTableBuilder, type Kysely, PostgresAdapter, sql } from 'kysely';
+import { index, table } from './parts.ts';
 
 /**
  * The first tables; `store/schema.ts` says what the columns mean. Only what SQLite and PostgreSQL both have. Money,
@@ -232,9 +233,6 @@ const required = (column: Column) => column.notNull();
 const of = (parent: `${string}.id`) => (column: Column) => column.notNull().references(parent);
 
 /** A table with a text id of `core/ids.ts`. */
-function table(db: Kysely<unknown>, name: string) {
-  return db.schema.createTable(name).addColumn('id', 'text', (column) => column.notNull().primaryKey());
-}
 
 /** A table whose rows the database numbers in the order they are written. */
 function numberedTable(db: Kysely<unknown>, name: string) {
@@ -242,12 +240,4 @@ function numberedTable(db: Kysely<unknown>, name: string) {
   return postgres
     ? db.schema.createTable(name).addColumn('id', 'bigserial', (column) => column.primaryKey())
     : db.schema.createTable(name).addColumn('id', 'integer', (column) => column.primaryKey().autoIncrement());
-}
-
-function index(db: Kysely<unknown>, name: string, columns: string[]) {
-  return db.schema
-    .createIndex(`${name}_${columns.join('_')}`)
-    .on(name)
-    .columns(columns)
-    .execute();
 }

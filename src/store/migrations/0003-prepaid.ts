@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import { isPostgres } from '../dialect.ts';
+import { index, table } from './parts.ts';
 
 /** Prepaid groups: their terms, the money in them, and how it is earned and given back. `store/schema.ts` has the words. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -118,16 +119,4 @@ async function overdueTables(db: Kysely<unknown>): Promise<void> {
     .execute();
   await index(db, 'notices', ['tenant_id', 'due_at_ms', 'id']);
   await index(db, 'notices', ['due_at_ms', 'id']);
-}
-
-function table(db: Kysely<unknown>, name: string) {
-  return db.schema.createTable(name).addColumn('id', 'text', (column) => column.notNull().primaryKey());
-}
-
-function index(db: Kysely<unknown>, name: string, columns: string[]) {
-  return db.schema
-    .createIndex(`${name}_${columns.join('_')}`)
-    .on(name)
-    .columns(columns)
-    .execute();
 }

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { index, table } from './parts.ts';
 
 /** What an order has to pass: quota, access, the agreement. `store/schema.ts` has the words. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -67,16 +68,4 @@ async function applicationTable(db: Kysely<unknown>): Promise<void> {
     .execute();
   await index(db, 'applications', ['tenant_id', 'created_at_ms', 'id']);
   await index(db, 'applications', ['created_at_ms', 'id']);
-}
-
-function table(db: Kysely<unknown>, name: string) {
-  return db.schema.createTable(name).addColumn('id', 'text', (column) => column.notNull().primaryKey());
-}
-
-function index(db: Kysely<unknown>, name: string, columns: string[]) {
-  return db.schema
-    .createIndex(`${name}_${columns.join('_')}`)
-    .on(name)
-    .columns(columns)
-    .execute();
 }

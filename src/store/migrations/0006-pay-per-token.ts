@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import { isPostgres } from '../dialect.ts';
+import { index } from './parts.ts';
 
 /** Shared pools, limits of tenants on them, and bills by the token. `store/token-schema.ts` has the words. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -104,12 +105,4 @@ async function lineTable(db: Kysely<unknown>): Promise<void> {
     .execute();
   // The last line of an endpoint is where its next one starts.
   await index(db, 'token_lines', ['endpoint_id', 'id']);
-}
-
-function index(db: Kysely<unknown>, name: string, columns: string[]) {
-  return db.schema
-    .createIndex(`${name}_${columns.join('_')}`)
-    .on(name)
-    .columns(columns)
-    .execute();
 }

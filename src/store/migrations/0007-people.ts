@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { index, table } from './parts.ts';
 
 /** People, what they belong to, how they are invited and what they sign in with; roles of keys. `store/schema.ts` has the words. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -53,20 +54,8 @@ async function keyRoles(db: Kysely<unknown>): Promise<void> {
   await sql`update api_keys set role = 'admin' where scope = 'manage'`.execute(db);
 }
 
-function table(db: Kysely<unknown>, name: string) {
-  return db.schema.createTable(name).addColumn('id', 'text', (column) => column.notNull().primaryKey());
-}
-
 function live(db: Kysely<unknown>, name: string, columns: string[], nullColumn?: string) {
   const unique = db.schema.createIndex(name).on('memberships').columns(columns).unique();
   const current = unique.where(sql.ref('removed_at_ms'), 'is', null);
   return (nullColumn === undefined ? current : current.where(sql.ref(nullColumn), 'is', null)).execute();
-}
-
-function index(db: Kysely<unknown>, name: string, columns: string[]) {
-  return db.schema
-    .createIndex(`${name}_${columns.join('_')}`)
-    .on(name)
-    .columns(columns)
-    .execute();
 }

@@ -1,4 +1,5 @@
 import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
+import { index } from './parts.ts';
 
 /** How notices reach people, who used what (for chargeback), and budgets. `store/schema.ts` has the words. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -115,12 +116,4 @@ function table(db: Kysely<unknown>, name: string) {
     .createTable(name)
     .addColumn('id', 'text', (column) => column.notNull().primaryKey())
     .addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'));
-}
-
-function index(db: Kysely<unknown>, name: string, columns: string[]) {
-  return db.schema
-    .createIndex(`${name}_${columns.join('_')}`)
-    .on(name)
-    .columns(columns)
-    .execute();
 }

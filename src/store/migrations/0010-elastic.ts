@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { index, table } from './parts.ts';
 
 /** Elastic rules of postpaid groups, the units that scaling added, and why. `store/schema.ts` has the words. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -49,16 +50,4 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('inputs_json', 'text', (column) => column.notNull())
     .execute();
   await index(db, 'scaling_decisions', ['group_id', 'at_ms']);
-}
-
-function table(db: Kysely<unknown>, name: string) {
-  return db.schema.createTable(name).addColumn('id', 'text', (column) => column.notNull().primaryKey());
-}
-
-function index(db: Kysely<unknown>, name: string, columns: string[]) {
-  return db.schema
-    .createIndex(`${name}_${columns.join('_')}`)
-    .on(name)
-    .columns(columns)
-    .execute();
 }
