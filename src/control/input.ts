@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { monthOf } from '../core/commerce/term.ts';
 import { CubitError } from '../core/errors.ts';
 import type { Verb } from './verb.ts';
 
@@ -35,6 +36,15 @@ export function invalidInput(faults: readonly Fault[]): CubitError {
 /** For rules that a schema cannot say (they need the catalogue or the store). */
 export function invalidField(field: string, message: string): CubitError {
   return invalidInput([{ field, message }]);
+}
+
+/** [fromMs, toMs) of the input's `month` in a zone. Throws `invalid_request` on what is no month. */
+export function readMonth(month: string, zone: string): { readonly fromMs: number; readonly toMs: number } {
+  try {
+    return monthOf(month, zone);
+  } catch {
+    throw invalidField('month', `${month} is no month`);
+  }
 }
 
 function faultsOf(issue: z.core.$ZodIssue): Fault[] {

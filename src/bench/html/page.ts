@@ -2,25 +2,16 @@ import { lastProbe, type Report } from '../report.ts';
 import type { Percentiles } from '../statistics.ts';
 import { cdfPlots, itlPlot, rampPlot, timelinePlots } from './figures.ts';
 import { escapeHtml } from './plot.ts';
-import { STYLE } from './style.ts';
+import { pageOf } from './shell.ts';
 
 /** The report as one page without anything from outside: no script, no font, no request. */
 export function reportHtml(report: Report): string {
   const { target, workload, summary } = report;
   const title = `Load test of ${target.model}`;
   const notes = [...workload.notes, ...summary.notes].map((note) => `<li>${escapeHtml(note)}</li>`);
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<p class="lead">${escapeHtml(workload.text)}</p>
+  return pageOf(
+    title,
+    `<p class="lead">${escapeHtml(workload.text)}</p>
 <p>${escapeHtml(target.url)} · ${escapeHtml(report.at.replace('T', ' ').slice(0, 19))} UTC · ${(report.elapsedMs / 1000).toFixed(1)} s, the first ${(report.limits.warmUpMs / 1000).toFixed(0)} s not counted · seed ${workload.seed}</p>
 ${notes.length === 0 ? '' : `<ul class="notes">${notes.join('')}</ul>`}
 ${rampSection(report)}
@@ -31,11 +22,8 @@ ${latencyTable(report)}
 <h2>Over time</h2>
 <div class="plots">${timelinePlots(report)}</div>
 ${errorTable(report)}
-<footer>TTFT: from the time a request was due to its first text. TPOT: (end − first text) ÷ (output tokens − 1). ITL: between frames with text. Made by cubit bench.</footer>
-</main>
-</body>
-</html>
-`;
+<footer>TTFT: from the time a request was due to its first text. TPOT: (end − first text) ÷ (output tokens − 1). ITL: between frames with text. Made by cubit bench.</footer>`,
+  );
 }
 
 function rampSection(report: Report): string {

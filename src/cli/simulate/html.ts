@@ -1,5 +1,5 @@
 import { escapeHtml, linePlot, type Series } from '../../bench/html/plot.ts';
-import { STYLE } from '../../bench/html/style.ts';
+import { pageOf } from '../../bench/html/shell.ts';
 import type { TimelinePoint } from '../../sim/cluster/meter.ts';
 import type { SimulationRun } from '../../sim/cluster/simulate.ts';
 import type { Setting } from './run.ts';
@@ -22,26 +22,14 @@ export function reportHtml(setting: Setting, run: SimulationRun): string {
     rows.length === 0
       ? ''
       : `<h2>Scaling decisions</h2><p>The first ${rows.length} of ${result.scaleEvents}</p><table><thead><tr><th>s</th><th>units</th><th>why</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<pre>${figures}</pre>
+  return pageOf(
+    title,
+    `<pre>${figures}</pre>
 <h2>Over time</h2>
 <div class="plots">${plots(timeline)}</div>
 ${decisions}
-<footer>TTFT counts from arrival. Made by cubit simulate.</footer>
-</main>
-</body>
-</html>
-`;
+<footer>TTFT counts from arrival. Made by cubit simulate.</footer>`,
+  );
 }
 
 function plots(timeline: readonly TimelinePoint[]): string {

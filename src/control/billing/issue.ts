@@ -58,13 +58,13 @@ export async function issueBills(trx: Trx, by: By, due: readonly DueBill[]): Pro
   await insertAll(trx, 'bills', rows);
   await insertAll(trx, 'bill_lines', bills.flatMap(lineRows));
   await insertAll(trx, 'billed_totals', bills.flatMap(totalRows), NEW_TOTALS);
-  for (const { billId, tenant, hour, charges } of bills) {
-    if (charges.length === 0) continue;
-    await trx
-      .insertInto('token_lines')
-      .values(charges.map((charge) => tokenRow(billId, charge)))
-      .execute();
-    await takeUsage(trx, tenant.id, hour.toMs);
+  await insertAll(
+    trx,
+    'token_lines',
+    bills.flatMap(({ billId, charges }) => charges.map((charge) => tokenRow(billId, charge))),
+  );
+  for (const { tenant, hour, charges } of bills) {
+    if (charges.length > 0) await takeUsage(trx, tenant.id, hour.toMs);
   }
   await noteBills(trx, by, bills);
   await noteCharges(

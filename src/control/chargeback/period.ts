@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { monthAt, monthOf } from '../../core/commerce/term.ts';
-import { invalidField } from '../input.ts';
+import { monthAt } from '../../core/commerce/term.ts';
+import { invalidField, readMonth } from '../input.ts';
 import { EpochMs } from '../schemas.ts';
 import type { Span } from './supply.ts';
 
@@ -33,12 +33,4 @@ export function readPeriod(
   if (span.toMs < fromMs || span.toMs - fromMs > SPAN_MS_MAX)
     throw invalidField('fromMs', 'at most 31 days before toMs');
   return span;
-}
-
-function readMonth(month: string, zone: string): Span {
-  try {
-    return monthOf(month, zone);
-  } catch {
-    throw invalidField('month', `${month} is no month`);
-  }
 }

@@ -12,12 +12,13 @@ export function csvTable<C extends string>(
   rows: readonly Readonly<Partial<Record<C, string | number | null>>>[],
 ): string {
   const lines = rows.map((row) => columns.map((column) => field(row[column] ?? null)).join(','));
-  return [columns.join(','), ...lines].map((line) => `${line}\r\n`).join('');
+  return [columns.map(field).join(','), ...lines].map((line) => `${line}\r\n`).join('');
 }
 
 function field(value: string | number | null): string {
   if (value === null) return '';
   const text = String(value);
-  const safe = FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text;
+  const isNumber = typeof value === 'number' || NUMBER.test(text);
+  const safe = !isNumber && FORMULA.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

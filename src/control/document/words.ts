@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { LANGUAGES } from '../../core/commerce/notice.ts';
 
-export const Language = z.enum(['en', 'zh-CN', 'pt-BR']).default('en').describe('Of the page to print');
+export const Language = z.enum(LANGUAGES).default('en').describe('Of the page to print');
 export type Language = z.output<typeof Language>;
 
 /** The words of printed bills and statements, in one table: a line that lacks a language does not compile. */

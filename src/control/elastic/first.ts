@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import { type ElasticRule, faultsOfRule, RULE_DEFAULTS } from '../../core/serving/scaling/rule.ts';
 import type { Row } from '../../store/schema.ts';
-import { invalidField, invalidInput } from '../input.ts';
+import { invalidField } from '../input.ts';
 import type { Ctx, Trx } from '../verb.ts';
-import { checkOnlyRule, checkScalable, storeRule } from './rule.ts';
+import { checkedRule, checkOnlyRule, checkScalable, storeRule } from './rule.ts';
 import { RuleInput } from './schemas.ts';
 
 const { minUnits: _base, ...Others } = RuleInput;
@@ -31,16 +30,7 @@ export async function placeFirstRule(
   ctx: Pick<Ctx, 'catalog' | 'now'>,
   { group, zone, elastic }: { group: Row<'instance_groups'>; zone: string; elastic: FirstRule },
 ): Promise<void> {
-  const said = Object.fromEntries(Object.entries(elastic).filter(([, value]) => value !== undefined));
-  const rule: ElasticRule = {
-    ...RULE_DEFAULTS,
-    zone,
-    ...said,
-    minUnits: group.units,
-    maxUnits: elastic.maxUnits,
-  };
-  const faults = faultsOfRule(rule);
-  if (faults.length > 0) throw invalidInput(faults.map((fault) => ({ ...fault, field: `elastic.${fault.field}` })));
+  const rule = checkedRule({ zone, minUnits: group.units }, elastic, 'elastic.');
   checkScalable(ctx.catalog, group.template_id);
   await checkOnlyRule(trx, group);
   await storeRule(trx, ctx, group, rule);

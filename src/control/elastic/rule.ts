@@ -1,6 +1,7 @@
 import { CubitError } from '../../core/errors.ts';
-import { type ElasticRule, RULE_DEFAULTS } from '../../core/serving/scaling/rule.ts';
+import { type ElasticRule, faultsOfRule, RULE_DEFAULTS } from '../../core/serving/scaling/rule.ts';
 import type { Row } from '../../store/schema.ts';
+import { invalidInput } from '../input.ts';
 import { type Db, LIVE_GROUP_STATES } from '../internal.ts';
 import { rolesOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
@@ -21,6 +22,21 @@ export function readRule(
 ): ElasticRule {
   const stored = JSON.parse(row.rule_json) as Omit<ElasticRule, 'minUnits' | 'maxUnits'>;
   return { ...RULE_DEFAULTS, ...stored, minUnits: row.units, maxUnits: row.max_units };
+}
+
+type Said = { readonly [K in keyof ElasticRule]?: ElasticRule[K] | undefined } & Pick<ElasticRule, 'maxUnits'>;
+
+/** What was said over what was there, and the defaults. Throws `invalid_request` with every fault; `at`: before its field. */
+export function checkedRule(
+  before: Pick<ElasticRule, 'zone' | 'minUnits'> & Partial<ElasticRule>,
+  { maxUnits, ...wanted }: Said,
+  at = '',
+): ElasticRule {
+  const said = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
+  const rule = { ...RULE_DEFAULTS, ...before, ...said, maxUnits };
+  const faults = faultsOfRule(rule);
+  if (faults.length > 0) throw invalidInput(faults.map((fault) => ({ ...fault, field: `${at}${fault.field}` })));
+  return rule;
 }
 
 /** Throws `unsupported_feature` for a template whose units consist of several machines. */

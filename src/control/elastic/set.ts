@@ -1,15 +1,13 @@
 import { z } from 'zod';
 import { CubitError } from '../../core/errors.ts';
-import { type ElasticRule, faultsOfRule, RULE_DEFAULTS } from '../../core/serving/scaling/rule.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
-import { invalidInput } from '../input.ts';
 import { requireGroup, requireTenant, scopeOf } from '../internal.ts';
 import { resizeGroup } from '../order/resize.ts';
 import { checkQuota } from '../quota/quota.ts';
 import { Id } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
-import { checkOnlyRule, checkScalable, ruleOf, storeRule } from './rule.ts';
+import { checkedRule, checkOnlyRule, checkScalable, ruleOf, storeRule } from './rule.ts';
 import { RuleInput, RuleView } from './schemas.ts';
 import { ruleView } from './show.ts';
 import { handOver } from './units.ts';
@@ -28,9 +26,7 @@ export const ruleSet = defineVerb({
       const group = await requireGroup(trx, scopeOf(ctx), groupId);
       const tenant = await requireTenant(trx, group.tenant_id);
       const before = await ruleOf(trx, groupId);
-      const rule = mergedRule(before, { zone: tenant.zone, units: group.units }, wanted);
-      const faults = faultsOfRule(rule);
-      if (faults.length > 0) throw invalidInput(faults);
+      const rule = checkedRule(before ?? { zone: tenant.zone, minUnits: group.units }, wanted);
       await checkGroup(trx, ctx, group);
       const unitsAdded = rule.maxUnits - Math.max(group.units, before?.maxUnits ?? 0);
       if (unitsAdded > 0) {
@@ -46,17 +42,6 @@ export const ruleSet = defineVerb({
     return answer;
   },
 });
-
-type Wanted = { [K in keyof ElasticRule]?: ElasticRule[K] | undefined } & { readonly maxUnits: number };
-
-function mergedRule(
-  before: ElasticRule | null,
-  { zone, units }: { readonly zone: string; readonly units: number },
-  wanted: Wanted,
-): ElasticRule {
-  const said = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
-  return { ...RULE_DEFAULTS, zone, minUnits: units, ...before, ...said, maxUnits: wanted.maxUnits };
-}
 
 /** Throws `conflict` or `unsupported_feature` for a group that cannot scale. */
 async function checkGroup(trx: Trx, { catalog }: Ctx, group: Row<'instance_groups'>): Promise<void> {

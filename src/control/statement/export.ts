@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { CONTENT_TYPES, Download, Format } from '../document/download.ts';
 import { Language } from '../document/words.ts';
-import { requireTenant } from '../internal.ts';
 import { TenantId } from '../schemas.ts';
 import { defineVerb, tenantOf } from '../verb.ts';
 import { statementCsv, statementPage } from './document.ts';
@@ -19,9 +18,8 @@ export const statementExport = defineVerb({
     const { format, language } = input;
     const tenantId = tenantOf(ctx, input);
     return ctx.db.transaction().execute(async (trx) => {
-      const statement = await statementOf(trx, tenantId, input.month);
-      const { name } = await requireTenant(trx, tenantId);
-      const facts = { ...statement, tenant: name, madeAtMs: ctx.now() };
+      const { statement, tenant } = await statementOf(trx, tenantId, input.month);
+      const facts = { ...statement, tenant: tenant.name, madeAtMs: ctx.now() };
       return {
         filename: `statement-${statement.month}-${tenantId}.${format}`,
         contentType: CONTENT_TYPES[format],

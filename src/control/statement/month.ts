@@ -1,13 +1,12 @@
 import { z } from 'zod';
 import { ACCOUNTS, type Account, POSTING_KINDS, type PostingKind } from '../../core/commerce/ledger.ts';
-import { monthOf } from '../../core/commerce/term.ts';
 import type { Row } from '../../store/schema.ts';
 import { Correction, correctionView } from '../billing/schemas.ts';
-import { invalidField } from '../input.ts';
+import { readMonth } from '../input.ts';
 import { requireTenant } from '../internal.ts';
 import { BillingType, Count, EpochMs, Id, Money, money } from '../schemas.ts';
 import type { Trx } from '../verb.ts';
-import { groupSums } from './groups.ts';
+import { type GroupSum, groupSums } from './groups.ts';
 import { StatedPrice, statedPrices } from './prices.ts';
 import { tokenSums } from './tokens.ts';
 
@@ -48,8 +47,15 @@ export const Statement = z.object({
   cost: Money.describe('Of all groups, tokens and notes: what the month added to revenue'),
 });
 
-/** A month of a tenant. Throws `invalid_request` on what is no month. */
-export async function statementOf(trx: Trx, tenantId: string, name: string): Promise<z.output<typeof Statement>> {
+export interface StatedMonth {
+  readonly statement: z.output<typeof Statement>;
+  readonly tenant: Row<'tenants'>;
+  readonly span: Span;
+  readonly groups: readonly GroupSum[];
+}
+
+/** A month of a tenant, and what it was made from. Throws `invalid_request` on what is no month. */
+export async function statementOf(trx: Trx, tenantId: string, name: string): Promise<StatedMonth> {
   const tenant = await requireTenant(trx, tenantId);
   const month = readMonth(name, tenant.zone);
   const accounts = await accountMonths(trx, tenant, month);
@@ -61,7 +67,7 @@ export async function statementOf(trx: Trx, tenantId: string, name: string): Pro
     ...[...groups, ...tokens].map((one) => one.costMicros),
     ...corrections.map((note) => note.amount_micros),
   ];
-  return {
+  const statement = {
     tenantId,
     month: name,
     zone: tenant.zone,
@@ -79,6 +85,7 @@ export async function statementOf(trx: Trx, tenantId: string, name: string): Pro
       tenant.currency,
     ),
   };
+  return { statement, tenant, span: month, groups };
 }
 
 function correctionsIn(trx: Trx, tenantId: string, { fromMs, toMs }: Span): Promise<Row<'bill_corrections'>[]> {
@@ -91,15 +98,6 @@ function correctionsIn(trx: Trx, tenantId: string, { fromMs, toMs }: Span): Prom
     .orderBy('issued_at_ms')
     .orderBy('id')
     .execute();
-}
-
-/** [fromMs, toMs) of a month in the tenant's zone. Throws `invalid_request` on what is no month. */
-export function readMonth(month: string, zone: string) {
-  try {
-    return monthOf(month, zone);
-  } catch {
-    throw invalidField('month', `${month} is no month`);
-  }
 }
 
 interface Span {

@@ -1,9 +1,7 @@
 import { z } from 'zod';
-import { requireTenant } from '../internal.ts';
 import { Count, Id, Money, money, TenantId } from '../schemas.ts';
 import { defineVerb, tenantOf } from '../verb.ts';
-import { groupSums } from './groups.ts';
-import { Month, readMonth, Statement, statementOf, Tokens } from './month.ts';
+import { Month, Statement, statementOf, Tokens } from './month.ts';
 import { savingsOf } from './savings.ts';
 
 const Saving = z.object({
@@ -27,12 +25,10 @@ export const statementShow = defineVerb({
   }),
   async run({ ctx, input }) {
     const tenantId = tenantOf(ctx, input);
-    const { statement, groups, currency, span } = await ctx.db.transaction().execute(async (trx) => {
-      const { zone, currency } = await requireTenant(trx, tenantId);
-      const span = readMonth(input.month, zone);
-      const groups = await groupSums(trx, tenantId, span);
-      return { statement: await statementOf(trx, tenantId, input.month), groups, currency, span };
-    });
+    const { statement, tenant, span, groups } = await ctx.db
+      .transaction()
+      .execute((trx) => statementOf(trx, tenantId, input.month));
+    const { currency } = tenant;
     // Beside the transaction: it may read many receipts.
     const toMs = Math.min(ctx.now() + 1, span.toMs);
     const savings = await savingsOf(ctx.db, tenantId, groups, { ...span, toMs, pricedAtMs: toMs - 1 });

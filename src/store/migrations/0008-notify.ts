@@ -1,5 +1,5 @@
 import { type ColumnDefinitionBuilder, type Kysely, sql } from 'kysely';
-import { index } from './parts.ts';
+import { index, table } from './parts.ts';
 
 /** How notices reach people, who used what (for chargeback), and budgets. `store/schema.ts` has the words. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -33,7 +33,7 @@ async function noticeTables(db: Kysely<unknown>): Promise<void> {
 }
 
 async function channelTables(db: Kysely<unknown>): Promise<void> {
-  await table(db, 'channels')
+  await tenantTable(db, 'channels')
     .addColumn('kind', 'text', required)
     .addColumn('name', 'text', required)
     .addColumn('state', 'text', required)
@@ -47,7 +47,7 @@ async function channelTables(db: Kysely<unknown>): Promise<void> {
     .execute();
   await index(db, 'channels', ['tenant_id', 'created_at_ms', 'id']);
   await index(db, 'channels', ['created_at_ms', 'id']);
-  await table(db, 'deliveries')
+  await tenantTable(db, 'deliveries')
     .addColumn('notice_id', 'text', (column) => column.notNull().references('notices.id'))
     .addColumn('channel_id', 'text', (column) => column.notNull().references('channels.id'))
     .addColumn('state', 'text', required)
@@ -92,7 +92,7 @@ async function usageTables(db: Kysely<unknown>): Promise<void> {
 }
 
 async function budgetTables(db: Kysely<unknown>): Promise<void> {
-  await table(db, 'budgets')
+  await tenantTable(db, 'budgets')
     .addColumn('label', 'text', required)
     .addColumn('amount_micros', 'bigint', required)
     .addColumn('hard_stop', 'bigint', required)
@@ -111,9 +111,6 @@ async function budgetTables(db: Kysely<unknown>): Promise<void> {
 
 const required = (column: ColumnDefinitionBuilder) => column.notNull();
 
-function table(db: Kysely<unknown>, name: string) {
-  return db.schema
-    .createTable(name)
-    .addColumn('id', 'text', (column) => column.notNull().primaryKey())
-    .addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'));
+function tenantTable(db: Kysely<unknown>, name: string) {
+  return table(db, name).addColumn('tenant_id', 'text', (column) => column.notNull().references('tenants.id'));
 }
