@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { chmodSync, existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const FORM = /^op-cubit-[\w-]{43}$/;
+const SECRET = /^(op|gw)-cubit-[\w-]{43}$/;
 
 export function operatorTokenPath(dataFolder: string): string {
   return join(dataFolder, 'operator-token');
@@ -13,13 +13,25 @@ export function operatorTokenPath(dataFolder: string): string {
  * Of several processes that start on one folder the first makes it.
  */
 export function loadOperatorToken(dataFolder: string): string {
-  const path = operatorTokenPath(dataFolder);
+  return loadToken(operatorTokenPath(dataFolder), 'op');
+}
+
+export function gatewayTokenPath(dataFolder: string): string {
+  return join(dataFolder, 'gateway-token');
+}
+
+/** What gateways show the control plane, made in the same way; it opens nothing else. */
+export function loadGatewayToken(dataFolder: string): string {
+  return loadToken(gatewayTokenPath(dataFolder), 'gw');
+}
+
+function loadToken(path: string, prefix: 'op' | 'gw'): string {
   const kept = readToken(path);
   if (kept !== null) {
     chmodSync(path, 0o600);
     return kept;
   }
-  const token = `op-cubit-${randomBytes(32).toString('base64url')}`;
+  const token = `${prefix}-cubit-${randomBytes(32).toString('base64url')}`;
   // Written aside and moved: a kill between the two leaves no half token.
   const aside = `${path}.${process.pid}`;
   writeFileSync(aside, `${token}\n`, { mode: 0o600 });
@@ -38,10 +50,11 @@ function moveToFree(from: string, to: string): void {
   rmSync(from);
 }
 
-function readToken(path: string): string | null {
+/** null when there is no token there. */
+export function readToken(path: string): string | null {
   try {
     const text = readFileSync(path, 'utf8').trim();
-    return FORM.test(text) ? text : null;
+    return SECRET.test(text) ? text : null;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;

@@ -23,12 +23,20 @@ export interface ReceiptRecorder {
   close(): Promise<void>;
 }
 
-export interface RecorderDeps {
+export interface RecorderDeps extends ShipperDeps {
   readonly db: Kysely<Database>;
+}
+
+interface ShipperDeps {
   /** Of the journal; this process's alone. */
   readonly folder: string;
   readonly log: { error(fields: object, message: string): void };
   readonly limits?: Partial<JournalLimits>;
+}
+
+/** Receipts, by way of a journal, into this process's store. Throws as `receiptShipper` does. */
+export function receiptRecorder({ db, ...deps }: RecorderDeps): ReceiptRecorder {
+  return receiptShipper({ ...deps, insert: (lines) => insertLines(db, lines) });
 }
 
 /**
@@ -39,7 +47,15 @@ export interface RecorderDeps {
  * room. What comes beyond that is lost, counted and reported; a receipt that no table would take is dropped alone.
  * Throws `config_invalid` or `disk_full` when there is no journal to be had.
  */
-export function receiptRecorder({ db, folder, log, limits }: RecorderDeps): ReceiptRecorder {
+export function receiptShipper({
+  insert,
+  folder,
+  log,
+  limits,
+}: ShipperDeps & {
+  /** All lines of a batch, each once by its id, or, when it throws, none; a TypeError says that a line is none. */
+  readonly insert: (lines: readonly string[]) => Promise<void>;
+}): ReceiptRecorder {
   const bounds = { ...JOURNAL_LIMITS, ...limits };
   const journal = new Journal(
     folder,
@@ -99,7 +115,7 @@ export function receiptRecorder({ db, folder, log, limits }: RecorderDeps): Rece
       const batch = lines.slice(at, at + batchMax);
       const startMs = performance.now();
       try {
-        await insertLines(db, batch);
+        await insert(batch);
         at += batch.length;
         batchMax = Math.min(BATCH_MAX, batchMax * 2);
       } catch (error) {
