@@ -65,6 +65,25 @@ const Config = z.strictObject({
     .default(null),
   /** Sender of these e-mails, as in `Cubit <cubit@example.com>`; needed with smtpUrl. */
   smtpFrom: text.nullable().default(null),
+  /** Gateway processes behind the port; 0: the main process is the gateway too. */
+  workers: integer(0, 256).default(0),
+  /** What gateways show the control plane; none: that of the file `gateway-token` in the data folder, made at the first start. */
+  gatewayToken: text.nullable().default(null),
+  /** The control plane that `cubit gateway` follows. */
+  control: z
+    .string()
+    .regex(/^https?:\/\/[^\s/]+(\/\S*)?$/, 'has to be like https://cubit.example.com')
+    .transform((url) => url.replace(/\/+$/, ''))
+    .nullable()
+    .default(null),
+  /** Redis or Valkey by which gateways share what endpoints may take. */
+  redis: z
+    .string()
+    .regex(/^rediss?:\/\/\S+$/, 'has to be like redis://user:password@host:6379/0, or rediss:// for TLS')
+    .nullable()
+    .default(null),
+  /** Before every key in Redis, so that several installations can share one. */
+  redisPrefix: text.default('cubit'),
   /** Creates the tenant `demo` with a wallet, a key and an endpoint at the first start. */
   demo: yesOrNo.default(true),
 });

@@ -1,15 +1,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { Registry } from 'prom-client';
-import type { Config } from './config.ts';
 import { sameToken } from './control/operator-token.ts';
 import { CubitError, toCubitError } from './core/errors.ts';
-import type { Gateway } from './gateway/gateway.ts';
 import { sendError } from './gateway/respond.ts';
 import type { Logger } from './log.ts';
 
+interface Place {
+  readonly host: string;
+  readonly port: number;
+  /** Several processes share the port; the kernel spreads connections over them. */
+  readonly reusePort?: boolean;
+}
+
 /** Listens at once, answering 503 until `requestListener` takes over. Throws `port_in_use`, `config_invalid`. */
-export async function listen(config: Config, log: Logger): Promise<Server> {
+export async function listen(config: Place, log: Logger): Promise<Server> {
   const server = createServer({
     keepAliveTimeout: 75_000,
     headersTimeout: 30_000,
@@ -22,14 +27,15 @@ export async function listen(config: Config, log: Logger): Promise<Server> {
   );
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenFault(error, config)));
-    server.listen({ host: config.host, port: config.port, backlog: 4096 }, resolve);
+    const { host, port, reusePort = false } = config;
+    server.listen({ host, port, reusePort, backlog: 4096 }, resolve);
   });
   // Without a listener a connection that cannot be accepted (no descriptor is left) would end the process.
   server.removeAllListeners('error').on('error', (err) => log.error({ err }, 'a connection was not accepted'));
   return server;
 }
 
-function listenFault(error: NodeJS.ErrnoException, { host, port }: Config): CubitError {
+function listenFault(error: NodeJS.ErrnoException, { host, port }: Place): CubitError {
   if (error.code === 'EADDRINUSE') {
     return new CubitError(
       'port_in_use',
@@ -44,9 +50,12 @@ function listenFault(error: NodeJS.ErrnoException, { host, port }: Config): Cubi
   );
 }
 
-/** One port: the gateway's paths by plain node:http, health and metrics, and the control API for the rest. */
+/** Takes a request when its path is its own; false = untouched. */
+export type Handler = (req: IncomingMessage, res: ServerResponse) => boolean;
+
+/** One port: what `handlers` take by plain node:http, health and metrics, and the control API for the rest. */
 export function requestListener(
-  gateway: Gateway,
+  handlers: readonly Handler[],
   fetch: (request: Request) => Promise<Response>,
   registry: Registry,
   operatorToken: string,
@@ -57,7 +66,7 @@ export function requestListener(
   const text = (res: ServerResponse, status: number, type: string, body: string) =>
     res.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body);
   return (req, res) => {
-    if (gateway.handle(req, res)) return;
+    if (handlers.some((handle) => handle(req, res))) return;
     const [path = ''] = (req.url ?? '').split('?', 1);
     if (path === '/') return void res.writeHead(302, { location: '/api/v1/docs' }).end();
     if (path === '/healthz') return void text(res, 200, 'text/plain', 'ok\n');
@@ -87,8 +96,15 @@ export function requestListener(
   };
 }
 
+/** `url` of a server that listens, for programs on this machine. */
+export function urlOf(server: Server, wantedHost: string): string {
+  const { port } = server.address() as { port: number };
+  const host = wantedHost.includes(':') ? `[${wantedHost}]` : wantedHost;
+  return `http://${host === '0.0.0.0' || host === '[::]' ? '127.0.0.1' : host}:${port}`;
+}
+
 /** Metrics show every tenant's load: they are for this machine (not through a proxy on it) and for the operator. */
-function mayScrape(req: IncomingMessage, operatorToken: string): boolean {
+export function mayScrape(req: IncomingMessage, operatorToken: string): boolean {
   const address = req.socket.remoteAddress ?? '';
   const isLocal = address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
   if (isLocal && req.headers['x-forwarded-for'] === undefined && req.headers['forwarded'] === undefined) return true;

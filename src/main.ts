@@ -13,9 +13,13 @@ import { trustedClock } from './control/clock.ts';
 import { startDeliverer } from './control/delivery/deliverer.ts';
 import type { SmtpSettings } from './control/delivery/email.ts';
 import { createSender } from './control/delivery/sender.ts';
+import { SnapshotFeed } from './control/feed/feed.ts';
+import { Gateways } from './control/feed/gateways.ts';
+import { feedHandler } from './control/feed/http.ts';
+import { storeShipped } from './control/feed/receipts.ts';
 import { controlApp } from './control/http.ts';
 import { startJobs } from './control/jobs/runner.ts';
-import { loadOperatorToken } from './control/operator-token.ts';
+import { loadGatewayToken, loadOperatorToken } from './control/operator-token.ts';
 import { overdueJob } from './control/overdue/job.ts';
 import { recogniseJob } from './control/prepaid/recognise-job.ts';
 import { termJob } from './control/prepaid/term-job.ts';
@@ -35,13 +39,14 @@ import { LocalFleet, type LocalTemplate } from './fleet/local/fleet.ts';
 import type { Fleet } from './fleet/port.ts';
 import { StaticFleet, type StaticServer } from './fleet/static/fleet.ts';
 import { createGateway, type GatewayStats } from './gateway/gateway.ts';
-import { listen, requestListener } from './listener.ts';
+import { listen, requestListener, urlOf } from './listener.ts';
 import type { Logger } from './log.ts';
 import { startScaler } from './scaler/loop.ts';
 import { checkLedger, type LedgerReport } from './store/ledger.ts';
 import { lockDataFolder, makeDataFolder } from './store/lock.ts';
 import { storageError } from './store/storage-error.ts';
 import { openStore } from './store/store.ts';
+import { putWorkersBefore } from './workers.ts';
 
 export interface CubitDeps {
   readonly log: Logger;
@@ -100,6 +105,7 @@ async function start(
     onDisk(() => makeDataFolder(config.dataDir));
   }
   const operatorToken = onDisk(() => loadOperatorToken(config.dataDir));
+  const gatewayToken = config.gatewayToken ?? onDisk(() => loadGatewayToken(config.dataDir));
   const catalog = await loadCatalog(config.catalogDir, join(config.dataDir, 'profiles'));
   const store = await openStore(
     config.databaseUrl === null ? { path: join(config.dataDir, 'cubit.db') } : { postgresUrl: config.databaseUrl },
@@ -160,21 +166,30 @@ async function start(
     },
   };
   const { graceServes } = config;
-  const publisher = await snapshotPublisher({ ...control, graceServes, apply: (snapshot) => gateway.apply(snapshot) });
+  const feed = new SnapshotFeed(newId('request'));
+  const gateways = new Gateways(gateway, trustedNow);
+  const publisher = await snapshotPublisher({
+    ...control,
+    graceServes,
+    apply: (snapshot) => {
+      gateway.apply(snapshot);
+      feed.publish(snapshot);
+    },
+  });
   teardown.push(() => publisher.stop());
   const provisioner = startProvisioner({
     ...control,
     drainMs: config.drainMs,
     provisionMsMax: config.provisionMsMax,
     newId,
-    runningOn: (replicaId) => gateway.runningOn(replicaId),
+    runningOn: (replicaId) => gateways.runningOn(replicaId),
   });
   teardown.push(() => provisioner.stop());
   const scaler = startScaler({
     ...control,
     newId,
     holder: newId('request'),
-    signals: () => ({ atMs: trustedNow(), servedModels: gateway.stats().servedModels }),
+    signals: () => gateways.signals(),
     startupMsOf: (templateId) => publisher.startupMsOf(templateId),
   });
   teardown.push(() => scaler.stop());
@@ -201,11 +216,28 @@ async function start(
   const callAsOperator: SeedCall = (verb, input, idempotencyKey) =>
     callVerb(control, verb, { actor: { kind: 'operator' }, input, idempotencyKey });
   const readiness = { stopping: false };
-  server.removeAllListeners('request');
-  server.on('request', requestListener(gateway, controlApp(control).fetch, registry, operatorToken, readiness, log));
-  const { port } = server.address() as { port: number };
-  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-  const url = `http://${host === '0.0.0.0' || host === '[::]' ? '127.0.0.1' : host}:${port}`;
+  const answer = requestListener(
+    [
+      (req, res) => gateway.handle(req, res),
+      feedHandler({
+        feed,
+        tokens: [gatewayToken, operatorToken],
+        storeReceipts: (lines) => storeShipped(store.db, lines),
+        report: async (body) => {
+          gateways.report(body);
+          return {};
+        },
+      }),
+    ],
+    controlApp(control).fetch,
+    registry,
+    operatorToken,
+    readiness,
+    log,
+  );
+  server.removeAllListeners('request').on('request', answer);
+  const url = urlOf(server, config.host);
+  if (config.workers > 0) teardown.push(await putWorkersBefore(server, answer, { config, gatewayToken, log }));
   log.info({ url, dataDir: config.dataDir, pid: process.pid }, 'started');
 
   let closing: Promise<void> | null = null;

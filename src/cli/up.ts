@@ -11,6 +11,7 @@ interface UpFlags {
   port?: string;
   log?: string;
   demo?: boolean;
+  workers?: string;
 }
 
 /** `cubit up` (what `npm start` runs): everything in one process, until it is told to stop. */
@@ -21,6 +22,7 @@ export function addUp(program: Command): void {
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <port>', 'port to listen on; 0 = any free one (default: 8420)')
     .option('--log <file>', 'file for the structured log, or - for stderr (default: stderr when piped, else a file)')
+    .option('--workers <n>', 'gateway processes behind the port (default: none, the main process is the gateway)')
     .option('--no-demo', 'create no demo tenant and endpoint')
     .action(async (flags: UpFlags) => {
       const options = program.opts<{ data?: string; json?: boolean }>();
@@ -28,6 +30,7 @@ export function addUp(program: Command): void {
         dataDir: options.data,
         host: flags.host,
         port: flags.port,
+        workers: flags.workers,
         demo: flags.demo === false ? false : undefined,
       });
       await up(config, { log: flags.log, json: options.json ?? false });

@@ -43,16 +43,23 @@ export class SignalSum {
     };
   }
 
-  /** Sequences on a replica over all gateways heard lately; null: none of them knows it. */
-  runningOn(replicaId: string, nowMs: number): number | null {
-    const counts = this.#fresh(nowMs).flatMap(({ models }) =>
+  /** Sequences on a replica over all gateways heard lately but `except`; null: none of them knows it. */
+  runningOn(replicaId: string, nowMs: number, except?: string): number | null {
+    const counts = this.#fresh(nowMs, except).flatMap(({ models }) =>
       Array.from(models.values()).flatMap((model) => model.runningOn.get(replicaId) ?? []),
     );
     return counts.length === 0 ? null : counts.reduce((sum, count) => sum + count, 0);
   }
 
-  #fresh(nowMs: number): Source[] {
-    return [...this.#sources.values()].filter(({ atMs }) => Math.abs(nowMs - atMs) <= FRESH_MS);
+  /** How many gateways were heard lately, `except` aside. */
+  count(nowMs: number, except?: string): number {
+    return this.#fresh(nowMs, except).length;
+  }
+
+  #fresh(nowMs: number, except?: string): Source[] {
+    return Array.from(this.#sources).flatMap(([id, source]) =>
+      id !== except && Math.abs(nowMs - source.atMs) <= FRESH_MS ? source : [],
+    );
   }
 
   #isKnown(servedModelId: string): boolean {
