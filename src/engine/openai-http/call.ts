@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici';
+import type { AnswerControl, AnswerHandler } from '../http1/wire.ts';
 import type { CancelSignal } from '../port.ts';
 
 /** Read ahead of whoever reads the answer, at most; beyond it the server has to wait (TCP's own back-pressure). */
@@ -11,11 +12,11 @@ interface Waiting<T> {
 }
 
 /**
- * One request to a server and its answer, on undici's raw interface: no stream objects, which cost more than all the
- * rest. Sent → head (`head` resolves) → body (read as an iterator) → over. `mapError` turns what goes wrong into what
+ * One request to a server and its answer, on the raw interface of our own connections and of undici's: no stream objects, which cost
+ * more than all the rest. Sent → head (`head` resolves) → body (read as an iterator) → over. `mapError` turns what goes wrong into what
  * callers know; aborting the signal ends the call at once, wherever it is, and frees the server's slot.
  */
-export class Call implements Dispatcher.DispatchHandler, AsyncIterableIterator<Uint8Array> {
+export class Call implements AnswerHandler, Dispatcher.DispatchHandler, AsyncIterableIterator<Uint8Array> {
   status = 0;
   contentType = '';
   /** Resolves when the head of the answer is in. */
@@ -25,7 +26,7 @@ export class Call implements Dispatcher.DispatchHandler, AsyncIterableIterator<U
   readonly #signal: CancelSignal;
   #onHead: Waiting<this> | null = null;
   #onPart: Waiting<IteratorResult<Uint8Array, undefined>> | null = null;
-  #controller: Dispatcher.DispatchController | null = null;
+  #controller: AnswerControl | null = null;
   #parts: Buffer[] = [];
   #bytes = 0;
   #over = false;
@@ -42,20 +43,23 @@ export class Call implements Dispatcher.DispatchHandler, AsyncIterableIterator<U
     if (signal.aborted) this.#abort();
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  onRequestStart(controller: AnswerControl): void {
     this.#controller = controller;
     if (this.#over) controller.abort(new Error('it ended before it was sent'));
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
-    if (status < 200) return;
+  onHead(status: number, contentType: string): void {
     this.status = status;
-    this.contentType = String(headers['content-type'] ?? '');
+    this.contentType = contentType;
     this.#onHead?.resolve(this);
     this.#onHead = null;
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, part: Buffer): void {
+  onBody(part: Buffer): void {
     if (this.#onPart !== null) {
       const waiting = this.#onPart;
       this.#onPart = null;
@@ -64,19 +68,31 @@ export class Call implements Dispatcher.DispatchHandler, AsyncIterableIterator<U
     }
     this.#parts.push(part);
     this.#bytes += part.length;
-    if (this.#bytes > AHEAD_BYTES_MAX) controller.pause();
+    if (this.#bytes > AHEAD_BYTES_MAX) this.#controller?.pause();
   }
 
-  onResponseEnd(): void {
+  onEnd(): void {
     this.#end();
     this.#onPart?.resolve(DONE);
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onResponseStart(_controller: AnswerControl, status: number, headers: Record<string, unknown>): void {
+    if (status >= 200) this.onHead(status, String(headers['content-type'] ?? ''));
+  }
+
+  onResponseData(_controller: AnswerControl, part: Buffer): void {
+    this.onBody(part);
+  }
+
+  onResponseEnd(): void {
+    this.onEnd();
+  }
+
+  onResponseError(_controller: AnswerControl, error: Error): void {
     this.fail(error);
   }
 
-  /** It could not even be sent. */
+  /** It could not be sent, or its connection broke. */
   fail(error: unknown): void {
     if (this.#over) return;
     this.#error = this.#mapError(error);
@@ -105,10 +121,7 @@ export class Call implements Dispatcher.DispatchHandler, AsyncIterableIterator<U
 
   /** Nobody reads on: an answer that is not over is broken off. */
   async return(): Promise<IteratorResult<Uint8Array, undefined>> {
-    if (!this.#over) {
-      this.#end();
-      this.#controller?.abort(new Error('nobody reads the answer'));
-    }
+    if (!this.#over) this.#end()?.abort(new Error('nobody reads the answer'));
     this.#parts = [];
     return DONE;
   }
@@ -119,16 +132,21 @@ export class Call implements Dispatcher.DispatchHandler, AsyncIterableIterator<U
 
   readonly #abort = (): void => {
     if (this.#over) return;
+    const controller = this.#controller;
     this.fail(this.#signal.reason);
     this.#parts = [];
-    this.#controller?.abort(new Error('the call was aborted'));
+    controller?.abort(new Error('the call was aborted'));
   };
 
-  #end(): void {
-    if (this.#over) return;
+  /** Lets go of the connection, which may carry another call from now on; returns it. */
+  #end(): AnswerControl | null {
+    const controller = this.#controller;
+    this.#controller = null;
+    if (this.#over) return controller;
     this.#over = true;
     this.#signal.removeEventListener('abort', this.#abort);
     this.#onOver();
+    return controller;
   }
 }
 

@@ -1,5 +1,7 @@
 import { Pool } from 'undici';
 import { CubitError } from '../../core/errors.ts';
+import { PlainPool } from '../http1/pool.ts';
+import type { WireRequest } from '../http1/wire.ts';
 import type { CancelSignal } from '../port.ts';
 import { Call, textOf } from './call.ts';
 import { transportError } from './errors.ts';
@@ -26,6 +28,9 @@ export interface Timeouts {
 export const TIMEOUTS: Timeouts = { connectMs: 5_000, headersMs: 600_000, chunkMs: 120_000, probeMs: 10_000 };
 
 const CONNECTIONS_MAX = 1024;
+const WAITING_MAX = 16_384;
+/** What a header's value may hold; anything else could begin another header. */
+const HEADER_VALUE = /^[\t\x20-\x7e]*$/;
 const PROBE_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
@@ -48,27 +53,35 @@ export function socketTransport(socketPath: string): Transport {
   return { origin: 'http://engine', socketPath, apiPath: '/v1', rootPath: '', apiKey: null };
 }
 
-/** One server's connections. Every call maps what goes wrong with the transport to `engine_*` errors. */
+/**
+ * One server's connections: our own for requests over plain HTTP, undici's for TLS and for probes. Every call maps what
+ * goes wrong with the transport to `engine_*` errors.
+ */
 export class HttpClient {
   readonly transport: Transport;
-  readonly #pool: Pool;
   readonly #timeouts: Timeouts;
-  /** Of every request with a body, as undici takes them fastest. */
+  readonly #plain: PlainPool | null;
+  /** Made when first used: a replica that only serves plain requests needs none. */
+  #pool: Pool | null = null;
+  /** Of every request with a body. */
   readonly #headers: readonly string[];
+  readonly #host: string;
 
+  /** Throws `config_invalid` for a key that cannot stand in a header. */
   constructor(transport: Transport, timeouts: Timeouts = TIMEOUTS) {
     this.transport = transport;
     this.#timeouts = timeouts;
     this.#headers = ['content-type', 'application/json', ...Object.entries(this.#authorization()).flat()];
-    this.#pool = new Pool(transport.origin, {
-      connections: CONNECTIONS_MAX,
-      headersTimeout: timeouts.headersMs,
-      bodyTimeout: timeouts.chunkMs,
-      connect: {
-        timeout: timeouts.connectMs,
-        ...(transport.socketPath === null ? {} : { socketPath: transport.socketPath }),
-      },
-    });
+    const { protocol, host, hostname, port } = new URL(transport.origin);
+    this.#host = host;
+    if (!this.#headers.every((text) => HEADER_VALUE.test(text))) {
+      throw new CubitError('config_invalid', `The API key of ${host} holds characters that no key can have.`);
+    }
+    // IPv6 stands in brackets in a URL only.
+    const place = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || 80) };
+    const address = transport.socketPath === null ? place : { path: transport.socketPath };
+    const bounds = { connectionsMax: CONNECTIONS_MAX, waitingMax: WAITING_MAX };
+    this.#plain = protocol === 'http:' ? new PlainPool({ address, ...bounds, ...timeouts }) : null;
   }
 
   /**
@@ -84,12 +97,36 @@ export class HttpClient {
   ): Promise<Call> {
     const call = new Call(signal, (error) => transportError(error, signal), onOver);
     try {
-      const sent = { path, headers: [...this.#headers, ...headers], body: jsonOf(body) };
-      if (!signal.aborted) this.#pool.dispatch({ method: 'POST', ...sent }, call);
+      const text = jsonOf(body);
+      if (!headers.every((one) => HEADER_VALUE.test(one))) throw new TypeError('a header holds what no header can');
+      if (signal.aborted) return call.head;
+      if (this.#plain !== null) this.#plain.dispatch(this.#wireOf(path, headers, text), call);
+      else this.#undici().dispatch({ method: 'POST', path, headers: [...this.#headers, ...headers], body: text }, call);
     } catch (error) {
       call.fail(error);
     }
     return call.head;
+  }
+
+  #wireOf(path: string, headers: readonly string[], body: string): WireRequest {
+    const bytes = Buffer.byteLength(body);
+    let head = `POST ${path} HTTP/1.1\r\nhost: ${this.#host}\r\ncontent-length: ${bytes}\r\n`;
+    for (const list of [this.#headers, headers]) {
+      for (let at = 0; at < list.length; at += 2) head += `${list[at]}: ${list[at + 1]}\r\n`;
+    }
+    return { text: `${head}\r\n${body}`, encoding: bytes === body.length ? 'latin1' : 'utf8' };
+  }
+
+  #undici(): Pool {
+    const { socketPath, origin } = this.transport;
+    const { headersMs, chunkMs, connectMs } = this.#timeouts;
+    this.#pool ??= new Pool(origin, {
+      connections: CONNECTIONS_MAX,
+      headersTimeout: headersMs,
+      bodyTimeout: chunkMs,
+      connect: { timeout: connectMs, ...(socketPath === null ? {} : { socketPath }) },
+    });
+    return this.#pool;
   }
 
   /** A short call with a short answer: status and text. */
@@ -97,7 +134,7 @@ export class HttpClient {
     const late = AbortSignal.timeout(this.#timeouts.probeMs);
     const either = AbortSignal.any([signal, late]);
     try {
-      const response = await this.#pool.request({
+      const response = await this.#undici().request({
         method,
         path,
         headers: { ...this.#authorization(), ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
@@ -114,8 +151,9 @@ export class HttpClient {
   }
 
   /** Ends every connection, whatever runs on it. */
-  close(): Promise<void> {
-    return this.#pool.destroy();
+  async close(): Promise<void> {
+    this.#plain?.close();
+    await this.#pool?.destroy();
   }
 
   #authorization(): Record<string, string> {
