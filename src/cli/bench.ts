@@ -56,7 +56,10 @@ function loadOptions(bench: Command): void {
     .option('--cv <n>', 'burstiness of gamma and weibull: standard deviation of the gaps over their mean', '2')
     .option('--concurrency <n>', 'so many requests at a time, a new one when one ends')
     .option('--trace <path>', 'replay a trace: a file, or a folder of ServeGen clients')
-    .option('--format <name>', 'azure, mooncake or servegen (default: by the path: .csv, .jsonl, a folder)')
+    .option(
+      '--format <name>',
+      'azure, mooncake, cubit (`cubit usage export`) or servegen (default: by the file, or a folder)',
+    )
     .option('--from <s>', 'begin at this second of the trace', '0')
     .option('--to <s>', 'end before this second of the trace')
     .option('--time-scale <n>', 'arrival times of the trace times this: 0.5 = twice as fast', '1')

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
@@ -127,7 +128,7 @@ function addVerb(group: Command, action: string, verb: Verb): void {
       return;
     }
     if (verb.prints !== undefined && !options.json) {
-      process.stdout.write(String((answer as Record<string, unknown>)[verb.prints]));
+      await printPages(verb.prints, answer, (cursor) => callVerb(client, verb, { ...input, cursor }));
       return;
     }
     if (options.csv) return void process.stdout.write(csvOf(answer));
@@ -137,6 +138,16 @@ function addVerb(group: Command, action: string, verb: Verb): void {
         : render(answer, verb.columns, process.stdout.isTTY ? process.stdout.columns : undefined),
     );
   });
+}
+
+/** A long text comes in pages: all of them, one in memory at a time. */
+async function printPages(field: string, first: unknown, next: (cursor: string) => Promise<unknown>): Promise<void> {
+  for (let page = first as Record<string, unknown>; ; ) {
+    if (!process.stdout.write(String(page[field]))) await once(process.stdout, 'drain');
+    const cursor = page['nextCursor'];
+    if (typeof cursor !== 'string') return;
+    page = (await next(cursor)) as Record<string, unknown>;
+  }
 }
 
 interface Saved {

@@ -108,6 +108,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'audit.list': { tenantId: owner.tenantId },
     'wallet.show': { tenantId: owner.tenantId },
     'wallet.entries': { tenantId: owner.tenantId },
+    'usage.export': { tenantId: owner.tenantId },
     'usage.list': { tenantId: owner.tenantId },
     'usage.summary': { tenantId: owner.tenantId },
     'statement.show': { tenantId: owner.tenantId, month: '2026-04' },

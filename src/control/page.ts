@@ -25,7 +25,7 @@ export function writeCursor({ atMs, id }: Cursor): string {
 }
 
 /** Throws `invalid_request` when it is not one that a list gave out. */
-function readCursor(cursor: string | undefined): Cursor | null {
+export function readCursor(cursor: string | undefined): Cursor | null {
   if (cursor === undefined) return null;
   try {
     const [atMs, id] = CursorShape.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()));

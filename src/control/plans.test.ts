@@ -58,6 +58,7 @@ test.each([
   ['delivery.list', [{}, page, someone, { channelId: 'chn-1' }]],
   ['channel.list', [{}, someone]],
   ['usage.list', [{}, page, someone, { ...someone, outcome: 'completed' }, { endpointId: 'ep-1' }]],
+  ['usage.export', [{}, page, someone, { ...someone, ...page }, { endpointId: 'ep-1' }]],
   ['usage.summary', [{}, someone, { endpointId: 'ep-1' }]],
 ] as const)('%s reads what it shows, not the whole table', async (name, inputs) => {
   const verb = verbs.find((one) => one.name === name)!;

@@ -108,6 +108,7 @@ import { tenantShow } from './tenant/show.ts';
 import { tokenCreate } from './token/create.ts';
 import { tokenList } from './token/list.ts';
 import { tokenRevoke } from './token/revoke.ts';
+import { usageExport } from './usage/export.ts';
 import { usageList } from './usage/list.ts';
 import { usageSummary } from './usage/summary.ts';
 import type { Verb } from './verb.ts';
@@ -198,6 +199,7 @@ export const verbs: readonly Verb[] = [
   channelTest,
   deliveryList,
   deliveryRetry,
+  usageExport,
   usageList,
   usageSummary,
   billList,

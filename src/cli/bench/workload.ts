@@ -5,9 +5,8 @@ import { drawLengths, generatedShots, type Plan, traceShots } from '../../bench/
 import type { Workload } from '../../bench/report.ts';
 import { CubitError } from '../../core/errors.ts';
 import type { Arrivals } from '../../workload/arrivals.ts';
-import { parseAzureTrace } from '../../workload/azure.ts';
 import { conversations } from '../../workload/conversation.ts';
-import { parseMooncakeTrace } from '../../workload/mooncake.ts';
+import { FILE_FORMATS, parseTrace } from '../../workload/parse.ts';
 import { generateServeGen, parseServeGenClient } from '../../workload/servegen.ts';
 import { cutWindow, factsOf, scaleLengths, scaleTime, type Trace } from '../../workload/trace.ts';
 import { arrivalsOf, type BenchFlags, type Fail, lengthsOf, numberOf, RATE_MAX, seedOf, wholeOf } from './flags.ts';
@@ -116,16 +115,16 @@ function readTrace(fail: Fail, flags: BenchFlags, path: string, seed: number): T
   const untilS = flags.to === undefined ? null : numberOf(fail, 'to', flags.to, 0, 1e9);
   if (untilS !== null && untilS <= fromS) return fail(`--to ${untilS} is not after --from ${fromS}`);
   const folder = isFolder(path);
-  const format = flags.format ?? (folder ? 'servegen' : path.endsWith('.jsonl') ? 'mooncake' : 'azure');
-  if (format === 'servegen') {
+  if (flags.format === 'servegen' || (folder && flags.format === undefined)) {
     const rateScale = numberOf(fail, 'rate-scale', flags.rateScale, 1e-6, 1e6);
     return generateServeGen(readClients(path), { fromS, untilS: untilS ?? SERVEGEN_DAY_S, rateScale, seed });
   }
-  if (format !== 'azure' && format !== 'mooncake') {
-    return fail(`--format is azure, mooncake or servegen, not “${format}”`);
+  const format = FILE_FORMATS.find((name) => name === flags.format);
+  if (flags.format !== undefined && format === undefined) {
+    return fail(`--format is azure, mooncake, cubit or servegen, not “${flags.format}”`);
   }
   const text = inFile(path, () => readFileSync(path, 'utf8'));
-  const trace = inFile(path, () => (format === 'azure' ? parseAzureTrace(text) : parseMooncakeTrace(text)));
+  const trace = inFile(path, () => parseTrace(text, format));
   return fromS === 0 && untilS === null ? trace : cutWindow(trace, fromS * 1000, (untilS ?? 1e12) * 1000);
 }
 

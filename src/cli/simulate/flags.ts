@@ -1,9 +1,10 @@
 import { InvalidArgumentError } from 'commander';
+import type { FileFormat } from '../../workload/parse.ts';
 
 /** The command line's texts as figures; commander says what is wrong with one and exits with 2. */
 export interface SimulateFlags {
   readonly trace: string;
-  readonly format?: 'azure' | 'mooncake' | 'servegen';
+  readonly format?: FileFormat | 'servegen';
   readonly units?: number;
   readonly cacheTokens?: number;
   readonly routing: 'cubit' | 'round-robin' | 'least-loaded' | 'session';

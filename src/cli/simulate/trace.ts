@@ -2,7 +2,9 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CubitError } from '../../core/errors.ts';
 import { parseAzureLine } from '../../workload/azure.ts';
+import { CUBIT_BLOCK_TOKENS, cubitParser } from '../../workload/cubit.ts';
 import { MOONCAKE_BLOCK_TOKENS, parseMooncakeLine } from '../../workload/mooncake.ts';
+import { type FileFormat, formatOf } from '../../workload/parse.ts';
 import { childSeed } from '../../workload/random.ts';
 import { parseServeGenClient, streamServeGen } from '../../workload/servegen.ts';
 import { linesOf, requestsOf, scaledStream } from '../../workload/stream.ts';
@@ -11,7 +13,7 @@ import { parseFile, readTextFile } from '../files.ts';
 import type { SimulateFlags } from './flags.ts';
 
 export interface ChosenTrace {
-  readonly format: 'azure' | 'mooncake' | 'servegen';
+  readonly format: FileFormat | 'servegen';
   /** 0: it has none. */
   readonly blockTokens: number;
   /** From its beginning, each time the same. */
@@ -25,7 +27,7 @@ const HOUR_MS = 3_600_000;
 export function chooseTrace(flags: SimulateFlags): ChosenTrace {
   const { jitterS, rateScale, timeScale, trace: path } = flags;
   const folder = isFolder(path);
-  const format = flags.format ?? (folder ? 'servegen' : path.endsWith('.jsonl') ? 'mooncake' : 'azure');
+  const format = flags.format ?? (folder ? 'servegen' : formatOf(firstLineOf(path)));
   if (folder !== (format === 'servegen')) {
     const wanted = folder ? 'a file' : 'a folder with chunk-0-trace.csv, chunk-0-dataset.json, …';
     throw new CubitError('invalid_request', `${path}: --format ${format} wants ${wanted}.`);
@@ -45,9 +47,20 @@ export function chooseTrace(flags: SimulateFlags): ChosenTrace {
     const open = () => scaledStream(streamServeGen(clients, options), { ...scaling, rate: 1, jitterMs: 0 });
     return { format, blockTokens: 0, open };
   }
-  const parse = format === 'azure' ? parseAzureLine : parseMooncakeLine;
-  const open = () => named(path, scaledStream(requestsOf(linesOf(path), parse), scaling));
-  return { format, blockTokens: format === 'mooncake' ? MOONCAKE_BLOCK_TOKENS : 0, open };
+  const { blockTokens, parser } = FORMATS[format];
+  const open = () => named(path, scaledStream(requestsOf(linesOf(path), parser()), scaling));
+  return { format, blockTokens, open };
+}
+
+const FORMATS = {
+  azure: { blockTokens: 0, parser: () => parseAzureLine },
+  mooncake: { blockTokens: MOONCAKE_BLOCK_TOKENS, parser: () => parseMooncakeLine },
+  cubit: { blockTokens: CUBIT_BLOCK_TOKENS, parser: cubitParser },
+} as const;
+
+function firstLineOf(path: string): string {
+  for (const line of linesOf(path)) if (line.trim() !== '') return line;
+  return '';
 }
 
 /** Complaints name the file. */
