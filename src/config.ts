@@ -43,6 +43,8 @@ const Config = z.strictObject({
   /** Memory all workers may take, by their templates' need; default: 70 % of the machine's. */
   workerMemoryBytesMax: integer(1, Number.MAX_SAFE_INTEGER).nullable().default(null),
   bodyBytesMax: integer(1024, 2 ** 30).default(8 * 1024 * 1024),
+  /** Without a byte of an answer for so long, a request is sent to a second replica too; null: never. */
+  hedgeAfterMs: integer(1, 600_000).nullable().default(null),
   /** How long running streams may go on after a stop was asked for. */
   drainMs: integer(0, 3_600_000).default(30_000),
   /** A bill is issued this long after its hour ended: one to two hours, DESIGN §7. */

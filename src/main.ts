@@ -134,7 +134,7 @@ async function start(
     record: (receipt) => recorder.record(receipt),
     log,
     registry,
-    limits: { bodyBytesMax: config.bodyBytesMax },
+    limits: { bodyBytesMax: config.bodyBytesMax, hedgeAfterMs: config.hedgeAfterMs },
   });
   teardown.push(() => gateway.close());
 
@@ -147,6 +147,7 @@ async function start(
     policy: { access: config.access, quotaUnits: config.quotaUnits },
     fleet,
     operatorToken,
+    healthOf: (replicaId) => gateway.healthOf(replicaId),
     probe: (target) => probeServer(target.url, target.apiKey),
     log,
     now: trustedNow,

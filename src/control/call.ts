@@ -10,7 +10,7 @@ import { Idempotency, Replay } from './idempotency.ts';
 import { readInput } from './input.ts';
 import { toJson } from './json.ts';
 import { checkAccess } from './permission.ts';
-import type { Actor, Ctx, ProbeServer, SalesPolicy, Verb } from './verb.ts';
+import type { Actor, Ctx, HealthOf, ProbeServer, SalesPolicy, Verb } from './verb.ts';
 
 /** A pino logger fits. */
 export interface ControlLog {
@@ -27,6 +27,8 @@ export interface ControlDeps {
   readonly operatorToken: string;
   readonly probe: ProbeServer;
   readonly sender: Sender;
+  /** How the gateway beside it finds a replica. */
+  readonly healthOf?: HealthOf;
   readonly log: ControlLog;
   /** Epoch milliseconds, whole. */
   now(): number;
@@ -116,6 +118,7 @@ function contextOf(
     fleet,
     probe,
     sender,
+    healthOf: (replicaId) => deps.healthOf?.(replicaId) ?? null,
     actor: call.actor,
     requestId: call.requestId ?? makeId('request'),
     idempotencyKey,

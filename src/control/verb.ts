@@ -5,6 +5,7 @@ import type { AccessPolicy } from '../core/commerce/access.ts';
 import { CubitError } from '../core/errors.ts';
 import type { IdKind } from '../core/ids.ts';
 import type { KeyRole, MemberRole, Permission } from '../core/roles.ts';
+import type { HealthView } from '../core/serving/replica-health.ts';
 import type { EngineDialect } from '../engine/port.ts';
 import type { Fleet } from '../fleet/port.ts';
 import type { Database } from '../store/schema.ts';
@@ -48,6 +49,9 @@ export type Actor =
 export type Trx = Transaction<Database>;
 
 /** Asks a server that runs already what it is. Throws CubitError `engine_unavailable` when nothing answers. */
+/** How a gateway finds a replica by the ends of its requests; null: it does not know it. */
+export type HealthOf = (replicaId: string) => HealthView | null;
+
 export type ProbeServer = (server: { readonly url: string; readonly apiKey: string | null }) => Promise<{
   readonly dialect: EngineDialect;
   readonly models: readonly string[];
@@ -79,6 +83,7 @@ export interface Ctx {
    */
   transaction<T>(work: (trx: Trx) => Promise<T>): Promise<T>;
   readonly probe: ProbeServer;
+  readonly healthOf: HealthOf;
   /** Outside of transactions only. */
   readonly sender: Sender;
   /** Epoch milliseconds; injected, so that tests move the clock. */

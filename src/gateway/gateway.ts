@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CubitError, toCubitError } from '../core/errors.ts';
 import type { AdmissionView } from '../core/serving/admission.ts';
+import type { HealthView } from '../core/serving/replica-health.ts';
 import type { InferenceKind } from '../engine/port.ts';
 import { authenticate } from './authenticate.ts';
 import type { GatewayDeps } from './deps.ts';
@@ -41,6 +42,8 @@ export interface Gateway {
   stats(): GatewayStats;
   /** Sequences that this gateway runs on a replica; null: it does not know it. */
   runningOn(replicaId: string): number | null;
+  /** How a replica's requests have ended lately; null: it does not know it. */
+  healthOf(replicaId: string): HealthView | null;
   /** Cuts what is running and closes every connection to engines. */
   close(): Promise<void>;
 }
@@ -61,6 +64,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     drain: (drainMs) => drain(state, drainMs),
     stats: () => statsOf(state),
     runningOn: (replicaId) => runningOn(state, replicaId),
+    healthOf: (replicaId) => healthOf(state, replicaId),
     close: async () => {
       await drain(state, 0);
       for (const model of state.served.values()) model.retire();
@@ -146,6 +150,14 @@ function runningOn(state: State, replicaId: string): number | null {
   for (const model of state.served.values()) {
     const replica = model.replicas.get(replicaId);
     if (replica !== undefined) return replica.running;
+  }
+  return null;
+}
+
+function healthOf(state: State, replicaId: string): HealthView | null {
+  for (const { fitness } of state.served.values()) {
+    const view = fitness.view(replicaId);
+    if (view !== null) return view;
   }
   return null;
 }

@@ -21,6 +21,8 @@ export interface GatewayLimits {
   readonly clientStallMsMax: number;
   /** What `x-cubit-max-wait-ms` may ask for. */
   readonly waitMsMax: number;
+  /** Without a byte of an answer for so long, a request is sent to a second replica too; null = never. */
+  readonly hedgeAfterMs: number | null;
   /** Of each served model. */
   readonly queue: QueueLimits;
 }
@@ -36,5 +38,6 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   frameBytesMax: 1024 * 1024,
   clientStallMsMax: 60_000,
   waitMsMax: 600_000,
+  hedgeAfterMs: null,
   queue: DEFAULT_QUEUE_LIMITS,
 };

@@ -73,6 +73,17 @@ export function createMetrics(
   read('cubit_queue_requests', 'Requests waiting in line.', (m) => m.queue.size);
   read('cubit_queue_work_us', 'Work waiting in line.', (m) => m.queue.workUs);
 
+  read('cubit_replicas_unfit', 'Replicas kept out, or tried, for how their requests ended.', (m) => m.fitness.bad);
+  read('cubit_replica_ejections_total', 'Times that a replica was found unfit.', (m) => m.fitness.ejections, true);
+  read('cubit_sent_again_total', 'Retries and hedges.', ({ fitness }) => fitness.retries.taken, true);
+  read('cubit_hedges_total', 'Requests sent to a second replica at once.', ({ fitness }) => fitness.hedges, true);
+  read(
+    'cubit_retries_refused_total',
+    'Retries and hedges that the budget had no room for.',
+    ({ fitness }) => fitness.retries.refused,
+    true,
+  );
+
   return {
     ended({ served: model, endpoint, outcome, reservation, waitMs, ttftMs, tpotMs }) {
       // `none` too for what ends after its served model has gone.

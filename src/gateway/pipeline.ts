@@ -64,7 +64,9 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
     const { includeUsage, stream, body } = checked;
     const delivery: Delivery = { exchange, served, keyId: key.keyId, estimated, includeUsage, limits, monotonicMs };
     const firstMsMax = stream ? limits.firstTokenMsMax : limits.answerMsMax;
-    const routing = { served, tenantId: key.tenantId, body, estimated, monotonicMs, firstMsMax, log: deps.log };
+    const { hedgeAfterMs } = limits;
+    const own = { served, tenantId: key.tenantId, body, estimated, monotonicMs, firstMsMax };
+    const routing = { ...own, hedgeAfterMs, log: deps.log };
     const deliver = stream ? streamReply : answerReply;
     await route(exchange, routing, (reply, watchdog) => deliver(delivery, reply, watchdog));
     exchange.outcome = 'completed';

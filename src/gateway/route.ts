@@ -1,27 +1,20 @@
 import { type CubitError, type ErrorCode, toCubitError } from '../core/errors.ts';
 import { prefixBlocks, type RoutingRequest } from '../core/serving/routing.ts';
 import type { EngineReply, InferenceKind } from '../engine/port.ts';
+import { Attempt, type AttemptOptions, type Place, untilAborted } from './attempt.ts';
 import { candidatesOf } from './candidates.ts';
 import type { Log } from './deps.ts';
-import type { Estimated } from './estimate.ts';
 import type { Exchange } from './exchange.ts';
 import { scalingUp } from './explain.ts';
+import { firstOf } from './hedge.ts';
 import { prefixOf } from './messages.ts';
-import { decodeFor, sendToPair } from './pair.ts';
-import type { Body } from './parse.ts';
+import { decodeFor } from './pair.ts';
 import type { Replica } from './replica.ts';
-import type { ServedModel } from './served.ts';
-import { Stay } from './stay.ts';
-import { Watchdog } from './watchdog.ts';
+import type { Watchdog } from './watchdog.ts';
 
-export interface RouteOptions {
-  readonly served: ServedModel;
-  readonly tenantId: string;
-  readonly body: Body;
-  readonly estimated: Estimated;
-  readonly monotonicMs: () => number;
-  /** From sending until the first token, or until the whole answer that is no stream. */
-  readonly firstMsMax: number;
+export interface RouteOptions extends AttemptOptions {
+  /** Without a byte of an answer for so long, the request is sent to a second replica too; null = never. */
+  readonly hedgeAfterMs: number | null;
   readonly log: Log;
 }
 
@@ -38,19 +31,25 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
 
 /**
  * Step 6: sends to a replica and has the answer delivered; once more to another replica as long as no byte has reached
- * the client. Throws what the last engine threw, `endpoint_scaling_up`, and what cuts the exchange.
+ * the client and the budget of retries lasts. Throws what the last engine threw, `endpoint_scaling_up`, and what cuts the
+ * exchange.
  */
 export async function route(exchange: Exchange, options: RouteOptions, deliver: Deliver): Promise<void> {
+  const { fitness } = options.served;
+  fitness.retries.earn();
   const excluded = new Set<string>();
   let failure: CubitError | null = null;
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
     const place = choose(exchange.kind, options, excluded);
     if (place === null) throw failure ?? scalingUp(options.served);
+    if (failure !== null && !fitness.retries.take(options.monotonicMs())) throw failure;
+    // A hedge is the second attempt.
+    const hedges = attempt === 1 && options.hedgeAfterMs !== null && place.decode === null;
     try {
-      return await attemptOn(place, exchange, options, deliver);
+      return await attemptOn(place, exchange, options, deliver, hedges ? excluded : null);
     } catch (error) {
       failure = toCubitError(error);
-      if (exchange.res.headersSent || !RETRYABLE.has(failure.code)) throw failure;
+      if (exchange.res.headersSent || !RETRYABLE.has(failure.code) || excluded.size > 0) throw failure;
       const { requestId, replicaId } = exchange;
       excluded.add(replicaId ?? place.first.replicaId);
       options.log.warn({ requestId, replicaId, code: failure.code, err: failure.cause }, 'attempt failed');
@@ -59,22 +58,17 @@ export async function route(exchange: Exchange, options: RouteOptions, deliver: 
   throw failure as CubitError;
 }
 
-/** A whole unit, or a prefill machine with the decode machine that goes on. */
-interface Place {
-  readonly first: Replica;
-  readonly decode: Replica | null;
-}
-
 function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Place | null {
   const first = chooseFirst(kind, options, excluded);
   // An embedding has nothing to decode.
   if (first === null || first.role !== 'prefill' || kind === 'embedding') return first && { first, decode: null };
-  const decode = decodeFor(first, options.served, options.estimated, excluded);
+  const { served, estimated, monotonicMs } = options;
+  const decode = served.onTrial('decode', excluded, monotonicMs()) ?? decodeFor(first, served, estimated, excluded);
   return decode && { first, decode };
 }
 
 function chooseFirst(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Replica | null {
-  const { served, tenantId, estimated, body } = options;
+  const { served, tenantId, estimated, body, monotonicMs } = options;
   const ready = served.readyReplicas;
   // With one replica there is nothing to prefer. An engine's cache serves a prefix to its own tenant only.
   const request: RoutingRequest = {
@@ -85,7 +79,8 @@ function chooseFirst(kind: InferenceKind, options: RouteOptions, excluded: Reado
   };
   const { batchPerUnit } = served.snapshot;
   served.turn += 1;
-  const near = candidatesOf(ready, request.blocks[0], served.turn);
+  const trial = served.onTrial('unified', excluded, monotonicMs());
+  const near = trial === null ? candidatesOf(ready, request.blocks[0], served.turn) : [trial];
   const picked =
     served.router.pick(near, request, { batchPerReplica: batchPerUnit, excluded }) ??
     (near === ready ? null : served.router.pick(ready, request, { batchPerReplica: batchPerUnit, excluded })) ??
@@ -94,56 +89,52 @@ function chooseFirst(kind: InferenceKind, options: RouteOptions, excluded: Reado
   return picked === null ? null : (served.replicas.get(picked.replicaId) ?? null);
 }
 
-async function attemptOn(place: Place, exchange: Exchange, options: RouteOptions, deliver: Deliver): Promise<void> {
-  const { tenantId, body, monotonicMs, served } = options;
-  const { first, decode } = place;
-  const watchdog = new Watchdog();
-  const [stay, decodeStay] = staysAt(place, options.estimated);
+/** `hedged`: where the replicas of two attempts at once are noted; null = one attempt. */
+async function attemptOn(
+  place: Place,
+  exchange: Exchange,
+  options: RouteOptions,
+  deliver: Deliver,
+  hedged: Set<string> | null,
+): Promise<void> {
+  const first = new Attempt(place, exchange, options);
+  let lead = first;
   exchange.onFirstToken = () => {
-    stay.prefilled();
-    if (exchange.reservation !== null) served.admission.prefilled(exchange.reservation);
+    lead.prefilled();
+    if (exchange.reservation !== null) options.served.admission.prefilled(exchange.reservation);
   };
-  exchange.replicaId = first.replicaId;
+  exchange.replicaId = place.first.replicaId;
   exchange.prefillCachedTokens = null;
-  exchange.sentMs ??= monotonicMs();
-  exchange.onCut((error) => watchdog.abort(error));
-  const request = { kind: exchange.kind, body, requestId: exchange.requestId, cacheSalt: tenantId };
+  exchange.sentMs ??= first.sentMs;
+  exchange.onCut((error) => first.watchdog.abort(error));
   try {
-    watchdog.arm(options.firstMsMax, `The engine did not answer within ${options.firstMsMax} ms.`);
-    const send = () =>
-      decode === null
-        ? first.engine.send(request, watchdog)
-        : sendToPair({ prefill: first, decode }, exchange, request, watchdog, () => stay.end());
-    const serve = async () => deliver(await send(), watchdog);
-    await untilAborted(watchdog, serve);
+    if (hedged === null) {
+      await untilAborted(first.watchdog, async () => deliver(await first.send(), first.watchdog));
+    } else {
+      const other = () => hedgeFor(first, exchange, options, hedged);
+      const { attempt, reply } = await firstOf(first, exchange, options.hedgeAfterMs as number, other);
+      lead = attempt;
+      exchange.replicaId = lead.place.first.replicaId;
+      exchange.onCut((error) => lead.watchdog.abort(error));
+      await untilAborted(lead.watchdog, () => deliver(reply, lead.watchdog));
+    }
+    lead.end(null);
   } catch (error) {
-    // Frees the engine's slot whatever the reason.
-    watchdog.abort(error);
+    lead.end(error);
     throw error;
   } finally {
-    watchdog.stop();
     exchange.onCut(null);
     exchange.onFirstToken = null;
-    stay.end();
-    decodeStay?.end();
   }
 }
 
-/** Each machine of a pair has its own part of the work. */
-function staysAt({ first, decode }: Place, { sequences, work, kvTokens, tokens }: Estimated): [Stay, Stay?] {
-  if (decode === null) return [new Stay(first, sequences, work, kvTokens)];
-  return [
-    new Stay(first, sequences, { ...work, decodeUs: 0 }, tokens.promptTokens),
-    new Stay(decode, sequences, { ...work, prefillUs: 0 }, kvTokens),
-  ];
-}
-
-/** Ends when the work ends or the signal aborts, whichever is first: an engine that hangs cannot hold the request. */
-function untilAborted(signal: Watchdog, work: () => Promise<void>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason));
-    // An engine may answer an abort with an error of its own; the reason says more.
-    work().then(resolve, (error: unknown) => reject(signal.aborted ? signal.reason : error));
-  });
+/** The same request at a second place, within the budget of retries. */
+function hedgeFor(first: Attempt, exchange: Exchange, options: RouteOptions, hedged: Set<string>): Attempt | null {
+  const { replicaId } = first.place.first;
+  const place = choose(exchange.kind, options, new Set([replicaId]));
+  const { fitness } = options.served;
+  if (place === null || !fitness.retries.take(options.monotonicMs())) return null;
+  fitness.hedges += 1;
+  hedged.add(replicaId);
+  return new Attempt(place, exchange, options);
 }

@@ -3,7 +3,9 @@ import { PromptLengths } from '../core/serving/prompt-lengths.ts';
 import { DeadlineQueue, type Offer, type Waiting } from '../core/serving/queue.ts';
 import { Router } from '../core/serving/routing.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
+import type { Role } from '../fleet/port.ts';
 import type { GatewayDeps } from './deps.ts';
+import { Fitness } from './fitness.ts';
 import type { GatewayLimits } from './limits.ts';
 import { DIALECTS } from './params.ts';
 import { Replica } from './replica.ts';
@@ -36,10 +38,11 @@ export class ServedModel {
   readonly router = new Router();
   readonly prompts: PromptLengths;
   readonly signals = noSignals();
+  readonly fitness: Fitness;
   readonly replicas = new Map<string, Replica>();
   /** For `/metrics`. */
   readonly timings = newTimings();
-  /** Where requests begin: whole units and prefill machines; and where a prefill machine's requests go on. */
+  /** Fit to serve. Where requests begin: whole units and prefill machines; and where a prefill machine's requests go on. */
   readyReplicas: readonly Replica[] = [];
   decodeReplicas: readonly Replica[] = [];
   /** Requests routed, so that replicas can take turns. */
@@ -61,6 +64,7 @@ export class ServedModel {
     this.admission = new Admission(limitsOf(snapshot, 0), deps.monotonicMs());
     this.queue = new DeadlineQueue(limits.queue);
     this.extras = new Set(DIALECTS.flatMap((dialect) => [...deps.knownFields(dialect)]));
+    this.fitness = new Fitness(deps.log, () => this.#refit());
     this.apply(snapshot);
   }
 
@@ -80,8 +84,21 @@ export class ServedModel {
         this.#deps.log.warn({ replica: replica.replicaId, err }, 'engine close failed');
       this.replicas.set(replica.replicaId, new Replica({ ...replica, address }, this.#deps.connect, onCloseError));
     }
+    this.#refit();
+  }
+
+  /** One that is to be tried with this request, which has failed nowhere yet; null: none. Compares replicas when it is time. */
+  onTrial(role: Role, excluded: ReadonlySet<string>, nowMs: number): Replica | null {
+    const health = this.fitness.of(role);
+    health.compare(nowMs);
+    const due = excluded.size > 0 ? null : health.probeDue(nowMs);
+    return due === null ? null : (this.replicas.get(due) ?? null);
+  }
+
+  /** What serves now, and how much: units that are kept out have no capacity to give. */
+  #refit(): void {
     this.#takeStock();
-    this.admission.setLimits(limitsOf(snapshot, this.#readyUnits()), this.#deps.monotonicMs());
+    this.admission.setLimits(limitsOf(this.snapshot, this.#readyUnits()), this.#deps.monotonicMs());
     this.pump();
   }
 
@@ -162,8 +179,10 @@ export class ServedModel {
 
   #takeStock(): void {
     const ready = [...this.replicas.values()].filter((replica) => replica.ready);
-    this.decodeReplicas = ready.filter(({ role }) => role === 'decode');
-    this.readyReplicas = ready.filter(({ role }) => role === 'unified' || role === 'prefill');
+    this.fitness.keep(ready, this.#deps.monotonicMs());
+    const fit = ready.filter(({ replicaId, role }) => this.fitness.of(role).serves(replicaId));
+    this.decodeReplicas = fit.filter(({ role }) => role === 'decode');
+    this.readyReplicas = fit.filter(({ role }) => role === 'unified' || role === 'prefill');
     const dialects = new Set(ready.map((replica) => replica.dialect));
     const [first, ...others] = [...dialects].map((dialect) => this.#deps.knownFields(dialect));
     if (first === undefined) return;
@@ -180,6 +199,7 @@ export class ServedModel {
     replica.retire();
     this.replicas.delete(replica.replicaId);
     this.router.forget(replica.replicaId);
+    this.fitness.forget(replica.replicaId);
   }
 }
 

@@ -4,7 +4,7 @@ import { requireEndpoint, scopeOf } from '../internal.ts';
 import { pageOf } from '../page.ts';
 import { EpochMs, Id, TenantFilter } from '../schemas.ts';
 import { groupIdOf } from '../units.ts';
-import { defineVerb } from '../verb.ts';
+import { type Ctx, defineVerb } from '../verb.ts';
 
 const State = z.enum(['starting', 'ready', 'draining', 'stopped', 'failed']);
 
@@ -25,6 +25,11 @@ const Replica = z.object({
     .number()
     .nullable()
     .describe('Its times ÷ its profile’s, by a self-check at its start; null: not checked'),
+  health: z
+    .enum(['serving', 'ejected', 'probing'])
+    .nullable()
+    .describe('How this process’s gateway finds it, by how requests ended there; null: it does not route to it'),
+  healthReason: z.string().nullable().describe('Why it was ejected last'),
   url: z.string().nullable().describe('Where an adopted server is; only the operator sees it'),
 });
 
@@ -35,7 +40,7 @@ export const replicaList = defineVerb({
   route: { method: 'GET', path: '/replicas' },
   input: z.strictObject({ tenantId: TenantFilter, endpointId: Id.optional(), state: State.optional() }),
   output: pageOf(Replica),
-  columns: ['replicaId', 'endpointId', 'state', 'restarts', 'timeScale', 'failure'],
+  columns: ['replicaId', 'endpointId', 'state', 'health', 'restarts', 'timeScale', 'failure'],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const endpoint = input.endpointId === undefined ? null : await requireEndpoint(ctx.db, scope, input.endpointId);
@@ -52,14 +57,15 @@ export const replicaList = defineVerb({
     const owners = new Map(served.map((row) => [row.id, row]));
     const items = running.flatMap((replica) => {
       const owner = owners.get(replica.servedModelId);
-      return owner === undefined ? [] : [replicaView(replica, owner, ctx.actor.kind === 'operator')];
+      return owner === undefined ? [] : [replicaView(replica, owner, ctx)];
     });
     return { items: items.sort((a, b) => (a.replicaId < b.replicaId ? -1 : 1)), nextCursor: null };
   },
 });
 
-function replicaView(replica: ReplicaStatus, owner: { tenant_id: string; endpoint_id: string }, full: boolean) {
+function replicaView(replica: ReplicaStatus, owner: { tenant_id: string; endpoint_id: string }, ctx: Ctx) {
   const { address } = replica;
+  const health = ctx.healthOf(replica.replicaId);
   return {
     replicaId: replica.replicaId,
     tenantId: owner.tenant_id,
@@ -74,6 +80,8 @@ function replicaView(replica: ReplicaStatus, owner: { tenant_id: string; endpoin
     restarts: replica.restarts,
     failure: replica.failure,
     timeScale: replica.timeScale === null ? null : Math.round(replica.timeScale * 100) / 100,
-    url: full && address?.kind === 'openai-http' ? address.url : null,
+    health: health?.state ?? null,
+    healthReason: health?.reason ?? null,
+    url: ctx.actor.kind === 'operator' && address?.kind === 'openai-http' ? address.url : null,
   };
 }

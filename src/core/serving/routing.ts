@@ -104,7 +104,8 @@ export class Router {
   pick(candidates: readonly Candidate[], request: RoutingRequest, options: RoutingOptions): Pick | null {
     const matches = this.#index.matches(request.blocks);
     const shareOf = ({ replicaId }: Candidate) => (matches.get(replicaId) ?? 0) / Math.max(1, request.blocks.length);
-    const best = this.#lowest(eligibleOf(candidates, request, options, this.#settings.loadBound), request, shareOf);
+    const eligible = filter(candidates, request, options, this.#settings.loadBound);
+    const best = this.#pickLowest(eligible, request, shareOf);
     if (best === null) return null;
     const cachedShare = shareOf(best);
     this.#picks += 1;
@@ -119,13 +120,12 @@ export class Router {
     this.#assigned.delete(replicaId);
   }
 
-  /** Ties go round: the search begins one further each time. */
-  #lowest(
+  /** Picker: the lowest score. Ties go round: the search begins one further each time. */
+  #pickLowest(
     eligible: readonly Candidate[],
     request: RoutingRequest,
     shareOf: (candidate: Candidate) => number,
   ): Candidate | null {
-    const { adapterLoadUs, alphaEmpty, alphaFull, beta, gamma } = this.#settings;
     const meanUs = this.#meanAssignedUs(eligible);
     let best: Candidate | null = null;
     let bestUs = Number.POSITIVE_INFINITY;
@@ -133,20 +133,27 @@ export class Router {
     for (let step = 0; step < eligible.length; step += 1) {
       const candidate = eligible[place] as Candidate;
       place = place + 1 === eligible.length ? 0 : place + 1;
-      const { outstandingUs, prefillAheadUs, replicaId } = candidate;
-      const alpha = alphaEmpty + (alphaFull - alphaEmpty) * this.#index.fillOf(replicaId);
-      const assignedUs = (this.#assigned.get(replicaId) ?? meanUs) / this.#grain;
-      const costUs =
-        request.prefillUs * (1 - shareOf(candidate)) +
-        alpha * prefillAheadUs +
-        gamma * (outstandingUs - prefillAheadUs) +
-        beta * (assignedUs - meanUs / this.#grain) +
-        (lacksAdapter(candidate, request) ? adapterLoadUs : 0);
+      const costUs = this.#scoreUs(candidate, request, shareOf(candidate), meanUs);
       if (costUs >= bestUs) continue;
       best = candidate;
       bestUs = costUs;
     }
     return best;
+  }
+
+  /** Scorer: what the request would cost there, microseconds. */
+  #scoreUs(candidate: Candidate, request: RoutingRequest, cachedShare: number, meanUs: number): number {
+    const { adapterLoadUs, alphaEmpty, alphaFull, beta, gamma } = this.#settings;
+    const { outstandingUs, prefillAheadUs, replicaId } = candidate;
+    const alpha = alphaEmpty + (alphaFull - alphaEmpty) * this.#index.fillOf(replicaId);
+    const assignedUs = (this.#assigned.get(replicaId) ?? meanUs) / this.#grain;
+    return (
+      request.prefillUs * (1 - cachedShare) +
+      alpha * prefillAheadUs +
+      gamma * (outstandingUs - prefillAheadUs) +
+      beta * (assignedUs - meanUs / this.#grain) +
+      (lacksAdapter(candidate, request) ? adapterLoadUs : 0)
+    );
   }
 
   /** Whoever is new counts as average, so that it is not flooded. */
@@ -191,7 +198,7 @@ export function mostHeadroom<T extends { readonly kvTokensReserved: number; read
 }
 
 /** Filter: not excluded, not full (an idle one takes any batch), not loaded far beyond the others. */
-function eligibleOf(
+function filter(
   candidates: readonly Candidate[],
   request: RoutingRequest,
   { batchPerReplica, excluded }: RoutingOptions,
