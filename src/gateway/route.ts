@@ -1,6 +1,7 @@
 import { type CubitError, type ErrorCode, toCubitError } from '../core/errors.ts';
 import { prefixBlocks, type RoutingRequest } from '../core/serving/routing.ts';
-import type { EngineReply, InferenceKind } from '../engine/port.ts';
+import type { EngineReply } from '../engine/port.ts';
+import { AdapterUse } from './adapters.ts';
 import { candidatesOf } from './candidates.ts';
 import type { Log } from './deps.ts';
 import type { Estimated } from './estimate.ts';
@@ -44,7 +45,7 @@ export async function route(exchange: Exchange, options: RouteOptions, deliver: 
   const excluded = new Set<string>();
   let failure: CubitError | null = null;
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
-    const place = choose(exchange.kind, options, excluded);
+    const place = choose(exchange, options, excluded);
     if (place === null) throw failure ?? scalingUp(options.served);
     try {
       return await attemptOn(place, exchange, options, deliver);
@@ -65,23 +66,27 @@ interface Place {
   readonly decode: Replica | null;
 }
 
-function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Place | null {
-  const first = chooseFirst(kind, options, excluded);
+function choose(exchange: Exchange, options: RouteOptions, excluded: ReadonlySet<string>): Place | null {
+  const { kind } = exchange;
+  const first = chooseFirst(exchange, options, excluded);
   // An embedding has nothing to decode.
   if (first === null || first.role !== 'prefill' || kind === 'embedding') return first && { first, decode: null };
   const decode = decodeFor(first, options.served, options.estimated, excluded);
   return decode && { first, decode };
 }
 
-function chooseFirst(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Replica | null {
-  const { served, tenantId, estimated, body } = options;
+function chooseFirst(exchange: Exchange, options: RouteOptions, excluded: ReadonlySet<string>): Replica | null {
+  const { served, estimated, body } = options;
+  const { adapter, kind } = exchange;
   const ready = served.readyReplicas;
   // With one replica there is nothing to prefer. An engine's cache serves a prefix to its own tenant only.
   const request: RoutingRequest = {
     sequences: estimated.sequences,
     prefillUs: estimated.work.prefillUs,
     decodeUs: served.snapshot.disaggregated ? 0 : estimated.work.decodeUs,
-    blocks: ready.length > 1 ? prefixBlocks(`${tenantId} ${prefixOf(kind, body, PREFIX_CHARS_MAX)}`) : [],
+    blocks:
+      ready.length > 1 ? prefixBlocks(`${saltOf(exchange, options)} ${prefixOf(kind, body, PREFIX_CHARS_MAX)}`) : [],
+    ...(adapter && { adapterId: adapter.adapterId, adapterLoadUs: served.adapterLoads.expectedUs }),
   };
   const { batchPerUnit } = served.snapshot;
   served.turn += 1;
@@ -95,7 +100,7 @@ function chooseFirst(kind: InferenceKind, options: RouteOptions, excluded: Reado
 }
 
 async function attemptOn(place: Place, exchange: Exchange, options: RouteOptions, deliver: Deliver): Promise<void> {
-  const { tenantId, body, monotonicMs, served } = options;
+  const { body, monotonicMs, served } = options;
   const { first, decode } = place;
   const watchdog = new Watchdog();
   const [stay, decodeStay] = staysAt(place, options.estimated);
@@ -107,14 +112,22 @@ async function attemptOn(place: Place, exchange: Exchange, options: RouteOptions
   exchange.prefillCachedTokens = null;
   exchange.sentMs ??= monotonicMs();
   exchange.onCut((error) => watchdog.abort(error));
-  const request = { kind: exchange.kind, body, requestId: exchange.requestId, cacheSalt: tenantId };
+  const named = exchange.adapter && { adapter: exchange.adapter.adapterId };
+  const request = {
+    kind: exchange.kind,
+    body,
+    ...named,
+    requestId: exchange.requestId,
+    cacheSalt: saltOf(exchange, options),
+  };
+  const adapter = exchange.adapter && new AdapterUse(exchange.adapter, decode === null ? [first] : [first, decode]);
   try {
     watchdog.arm(options.firstMsMax, `The engine did not answer within ${options.firstMsMax} ms.`);
     const send = () =>
       decode === null
         ? first.engine.send(request, watchdog)
         : sendToPair({ prefill: first, decode }, exchange, request, watchdog, () => stay.end());
-    const serve = async () => deliver(await send(), watchdog);
+    const serve = async () => deliver(await (adapter === null ? send() : adapter.send(watchdog, send)), watchdog);
     await untilAborted(watchdog, serve);
   } catch (error) {
     // Frees the engine's slot whatever the reason.
@@ -124,9 +137,15 @@ async function attemptOn(place: Place, exchange: Exchange, options: RouteOptions
     watchdog.stop();
     exchange.onCut(null);
     exchange.onFirstToken = null;
+    adapter?.release();
     stay.end();
     decodeStay?.end();
   }
+}
+
+/** Whose prefixes are cached together: one tenant's, with one adapter. */
+function saltOf({ adapter }: Exchange, { tenantId }: RouteOptions): string {
+  return adapter === null ? tenantId : `${tenantId}/${adapter.adapterId}`;
 }
 
 /** Each machine of a pair has its own part of the work. */

@@ -3,6 +3,7 @@ import { PromptLengths } from '../core/serving/prompt-lengths.ts';
 import { DeadlineQueue, type Offer, type Waiting } from '../core/serving/queue.ts';
 import { Router } from '../core/serving/routing.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
+import { ADAPTERS_PER_REPLICA, AdapterLoads } from './adapters.ts';
 import type { GatewayDeps } from './deps.ts';
 import type { GatewayLimits } from './limits.ts';
 import { DIALECTS } from './params.ts';
@@ -36,6 +37,7 @@ export class ServedModel {
   readonly router = new Router();
   readonly prompts: PromptLengths;
   readonly signals = noSignals();
+  readonly adapterLoads = new AdapterLoads();
   readonly replicas = new Map<string, Replica>();
   /** For `/metrics`. */
   readonly timings = newTimings();
@@ -78,7 +80,10 @@ export class ServedModel {
       if (address === null || replica.state !== 'ready' || this.replicas.has(replica.replicaId)) continue;
       const onCloseError = (err: unknown) =>
         this.#deps.log.warn({ replica: replica.replicaId, err }, 'engine close failed');
-      this.replicas.set(replica.replicaId, new Replica({ ...replica, address }, this.#deps.connect, onCloseError));
+      const adaptersMax = snapshot.adaptersPerReplica ?? ADAPTERS_PER_REPLICA;
+      const observe = (ms: number) => this.adapterLoads.observe(ms);
+      const found = { ...replica, address };
+      this.replicas.set(replica.replicaId, new Replica(found, this.#deps.connect, onCloseError, adaptersMax, observe));
     }
     this.#takeStock();
     this.admission.setLimits(limitsOf(snapshot, this.#readyUnits()), this.#deps.monotonicMs());
