@@ -6,7 +6,7 @@ import { DEFAULT_MODEL_ID } from '../src/catalog/default.ts';
 import { loadCatalog } from '../src/catalog/load.ts';
 import { weightsWithProgress } from '../src/cli/weights.ts';
 import { loadConfig } from '../src/config.ts';
-import { type AdaptedMatrix, writeRandomAdapter } from './lora/adapter-file.ts';
+import { type AdaptedMatrix, writeAdapter } from './lora/adapter-file.ts';
 
 /**
  * `node scripts/measure-lora.ts [rank…]`: how much more work the embedded engine does with a LoRA adapter on all linear
@@ -38,7 +38,7 @@ async function measure(path: string, adapters: string) {
   const contexts: { rank: number; context: LlamaContext; prefillUs: number; decodeUs: number }[] = [];
   for (const rank of [0, ...ranks]) {
     const filePath = join(adapters, `rank-${rank}.gguf`);
-    if (rank > 0) await writeRandomAdapter(filePath, matrices, rank);
+    if (rank > 0) await writeAdapter(filePath, matrices, { rank, alpha: rank, seed: rank, scale: 0.001 });
     const lora = rank > 0 ? { lora: { adapters: [{ filePath, scale: 1 }] } } : {};
     const context = await model.createContext({ ...options, ...lora });
     contexts.push({ rank, context, prefillUs: Number.POSITIVE_INFINITY, decodeUs: Number.POSITIVE_INFINITY });

@@ -299,6 +299,9 @@ async function readServers(db: ControlDeps['db']): Promise<StaticServer[]> {
     model: row.model,
     dialect: row.dialect as StaticServer['dialect'],
     apiKey: row.api_key,
+    role: row.role,
+    bootstrapPort: row.bootstrap_port,
+    kvEvents: row.kv_events === null ? null : { events: row.kv_events, replay: row.kv_replay },
   }));
 }
 

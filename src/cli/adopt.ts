@@ -13,8 +13,15 @@ export function addAdopt(program: Command): void {
     .argument('<url...>', 'base URLs, for example http://10.0.0.5:8000')
     .requiredOption('--template <id>', 'the template whose units they supply (`cubit template list`)')
     .option('--model <name>', 'the model’s name on these servers (default: the only one they list)')
+    .option('--role <role>', 'unified, or a part of a disaggregated unit: prefill, decode', 'unified')
+    .option('--bootstrap-port <port>', 'of SGLang prefill servers (default: 8998)')
+    .option('--kv-events <address>', 'where the server publishes KV cache events, as in tcp://10.0.0.5:5557')
+    .option('--kv-replay <address>', 'where it replays events that were missed')
     .option('--api-key-env <variable>', 'environment variable that holds the servers’ API key')
-    .action(async (urls: string[], flags: { template: string; model?: string; apiKeyEnv?: string }) => {
+    .action(async (urls: string[], flags: Flags) => {
+      if (urls.length > 1 && flags.kvEvents !== undefined) {
+        program.error('error: --kv-events is one server’s: adopt them one by one', { exitCode: 2 });
+      }
       const client = createClient(program.opts());
       const apiKey = flags.apiKeyEnv === undefined ? undefined : process.env[flags.apiKeyEnv];
       if (flags.apiKeyEnv !== undefined && apiKey === undefined) {
@@ -24,7 +31,7 @@ export function addAdopt(program: Command): void {
       const items: unknown[] = [];
       const failures: object[] = [];
       for (const url of urls) {
-        const body = { serverUrl: url, templateId: flags.template, model: flags.model, apiKey };
+        const body = { serverUrl: url, ...bodyOf(flags), apiKey };
         try {
           const server = (await client.call('POST', '/servers', body)) as Adopted;
           items.push(server);
@@ -38,6 +45,21 @@ export function addAdopt(program: Command): void {
       if (json) console.log(JSON.stringify({ items, failures }, null, 2));
       if (failures.length > 0) process.exitCode = 1;
     });
+}
+
+interface Flags {
+  readonly template: string;
+  readonly model?: string;
+  readonly role: string;
+  readonly bootstrapPort?: string;
+  readonly kvEvents?: string;
+  readonly kvReplay?: string;
+  readonly apiKeyEnv?: string;
+}
+
+function bodyOf({ bootstrapPort, kvEvents, kvReplay, model, role, template: templateId }: Flags): object {
+  const port = bootstrapPort === undefined ? undefined : Number(bootstrapPort);
+  return { templateId, model, role, bootstrapPort: port, kvEvents, kvReplay };
 }
 
 interface Adopted {

@@ -27,6 +27,7 @@ export const ID_PREFIXES = {
   acceptance: 'agr',
   replica: 'rep',
   server: 'srv',
+  model: 'mdl',
   bill: 'bill',
   correction: 'cor',
   transaction: 'txn',

@@ -16,6 +16,15 @@ export interface EngineRequest {
    * only: in `body`, where clients could, they are dropped.
    */
   readonly transfer?: Readonly<Record<string, unknown>>;
+  /** The LoRA adapter that answers, by the name it was loaded under. */
+  readonly adapter?: string;
+}
+
+/** A LoRA adapter as an engine loads it. */
+export interface AdapterSource {
+  readonly name: string;
+  /** As the engine sees it: a GGUF file (embedded), a folder in PEFT's layout (vLLM, SGLang). */
+  readonly path: string;
 }
 
 export interface EngineReply {
@@ -52,7 +61,15 @@ export type EngineAddress =
       readonly dialect: EngineDialect;
       /** Of an SGLang prefill server: where decode servers ask for KV states; its default unless said. */
       readonly bootstrapPort?: number;
+      readonly kvEvents?: KvEventSource;
     };
+
+/** Where an engine publishes what its KV cache holds (ZeroMQ addresses). */
+export interface KvEventSource {
+  readonly events: string;
+  /** Where what was missed can be asked for again; null = nowhere. */
+  readonly replay: string | null;
+}
 
 /** Which server speaks: decides the extra request fields it knows and the names of its metrics. */
 export type EngineDialect = 'cubit' | 'vllm' | 'sglang' | 'llama-server' | 'generic';
@@ -67,10 +84,17 @@ export interface CancelSignal {
 
 export interface Engine {
   readonly address: EngineAddress;
-  /** Resolves when response headers are in. Throws CubitError `engine_*`, `context_length_exceeded`, `invalid_request`, `unsupported_feature`. Aborting the signal frees the engine's slot. */
+  /** Resolves when response headers are in. Throws CubitError `engine_*`, `context_length_exceeded`, `invalid_request`, `unsupported_feature`, and `model_not_found` when it has lost the request's adapter. Aborting the signal frees the engine's slot. */
   send(request: EngineRequest, signal: CancelSignal): Promise<EngineReply>;
   /** Exact prompt tokens of a request, chat template applied; null when the engine has no tokenizer to ask. */
   countTokens(request: EngineRequest, signal: AbortSignal): Promise<number | null>;
+  /**
+   * After it, requests may name the adapter. One that is loaded already is no error. Throws `engine_*`, `invalid_request`
+   * for what the engine cannot load, `capacity_exhausted` when it has no room, `unsupported_feature`.
+   */
+  loadAdapter(adapter: AdapterSource, signal: CancelSignal): Promise<void>;
+  /** One that is not loaded is no error. Throws `conflict` while the engine uses it, `engine_*`. */
+  unloadAdapter(name: string, signal: CancelSignal): Promise<void>;
   health(signal: AbortSignal): Promise<EngineHealth>;
   metrics(signal: AbortSignal): Promise<EngineMetrics>;
   close(): Promise<void>;

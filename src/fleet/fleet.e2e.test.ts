@@ -49,7 +49,17 @@ class Servers {
     const worker = await this.#run(0);
     this.#workers.set(id, worker);
     const url = await worker.listening;
-    this.listed.push({ id, templateId: 'adopted', url, model: 'm', dialect: 'cubit', apiKey: null });
+    this.listed.push({
+      id,
+      templateId: 'adopted',
+      url,
+      model: 'm',
+      dialect: 'cubit',
+      apiKey: null,
+      role: 'unified',
+      bootstrapPort: null,
+      kvEvents: null,
+    });
   }
 
   async killAndRestart(id: string): Promise<void> {

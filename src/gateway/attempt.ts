@@ -2,6 +2,7 @@ import { type ErrorCode, toCubitError } from '../core/errors.ts';
 import type { HealthEnd, HealthSamples } from '../core/serving/replica-health.ts';
 import type { Work } from '../core/serving/work.ts';
 import type { EngineReply } from '../engine/port.ts';
+import { AdapterUse } from './adapters.ts';
 import type { Estimated } from './estimate.ts';
 import type { Exchange } from './exchange.ts';
 import { sendToPair } from './pair.ts';
@@ -49,9 +50,12 @@ export class Attempt {
   readonly #exchange: Exchange;
   readonly #options: AttemptOptions;
   readonly #stays: readonly [Stay, Stay?];
+  readonly #adapter: AdapterUse | null;
   /** Work that was ahead of it when it was sent, and sequences beside it. */
   readonly #aheadUs: number;
   readonly #besides: number;
+  /** Expected, of the adapter that it needs; its times then say nothing of the replica. */
+  readonly #loadMs: number;
   readonly #epochs: readonly [number, number?];
   readonly #firstMsMax: number;
   #over = false;
@@ -65,7 +69,10 @@ export class Attempt {
     this.#aheadUs = first.prefillAheadUs;
     this.#besides = (decode ?? first).running;
     this.#stays = staysAt(place, options.estimated);
-    const quietMs = Math.max(QUIET_MS_MIN, QUIET_FACTOR * this.#soldMs());
+    const machines = decode === null ? [first] : [first, decode];
+    this.#adapter = exchange.adapter && new AdapterUse(exchange.adapter, machines);
+    this.#loadMs = expectedLoadMs(exchange.adapter, machines, options.served);
+    const quietMs = Math.max(QUIET_MS_MIN, QUIET_FACTOR * (this.#soldMs() + this.#loadMs));
     // Whoever happens to try a replica that hung before does not wait for all of the time-out.
     const onTrial = options.served.fitness.view(first.replicaId)?.state === 'probing';
     this.#firstMsMax = onTrial ? Math.min(quietMs, options.firstMsMax) : options.firstMsMax;
@@ -76,11 +83,16 @@ export class Attempt {
 
   /** Resolves with the engine's reply; the watchdog is armed. */
   send(): Promise<EngineReply> {
-    const { tenantId, body } = this.#options;
-    const { first, decode } = this.place;
-    const exchange = this.#exchange;
-    const request = { kind: exchange.kind, body, requestId: exchange.requestId, cacheSalt: tenantId };
     this.watchdog.arm(this.#firstMsMax, `The engine did not answer within ${this.#firstMsMax} ms.`);
+    const send = () => this.#sendTo(this.place);
+    return this.#adapter === null ? send() : this.#adapter.send(this.watchdog, send);
+  }
+
+  #sendTo({ first, decode }: Place): Promise<EngineReply> {
+    const exchange = this.#exchange;
+    const { kind, requestId, adapter } = exchange;
+    const named = adapter && { adapter: adapter.adapterId };
+    const request = { kind, body: this.#options.body, ...named, requestId, cacheSalt: saltOf(exchange, this.#options) };
     if (decode === null) return first.engine.send(request, this.watchdog);
     return sendToPair({ prefill: first, decode }, exchange, request, this.watchdog, () => this.#stays[0].end());
   }
@@ -104,13 +116,14 @@ export class Attempt {
     this.watchdog.stop();
     const running = (this.#besides + (this.place.decode ?? this.place.first).running) / 2;
     for (const stay of this.#stays) stay?.end();
+    this.#adapter?.release();
     const end = error === null ? 'ok' : (ENDS[toCubitError(error).code] ?? 'abandoned');
     this.#tell(end, Math.max(1, running));
   }
 
   #tell(end: HealthEnd, running: number): void {
     const { first, decode } = this.place;
-    const samples = end === 'ok' ? this.#samples(running) : {};
+    const samples = end === 'ok' && this.#loadMs === 0 ? this.#samples(running) : {};
     const { firstToken, ...rest } = samples;
     if (decode === null) this.#tellOf(first, 0, end, samples);
     else {
@@ -154,6 +167,17 @@ export class Attempt {
   }
 }
 
+/** Whose prefixes are cached together: one tenant's, with one adapter. */
+export function saltOf({ adapter }: Exchange, { tenantId }: Pick<AttemptOptions, 'tenantId'>): string {
+  return adapter === null ? tenantId : `${tenantId}/${adapter.adapterId}`;
+}
+
+/** What loading the adapter will likely take on these machines, ms; 0 where they have it or none is asked for. */
+function expectedLoadMs(adapter: Exchange['adapter'], machines: readonly Replica[], served: ServedModel): number {
+  if (adapter === null || machines.every(({ adapters }) => adapters.has(adapter.adapterId))) return 0;
+  return served.adapterLoads.expectedUs / 1_000;
+}
+
 /** Each machine of a pair has its own part of the work. */
 function staysAt({ first, decode }: Place, { sequences, work, kvTokens, tokens }: Estimated): [Stay, Stay?] {
   if (decode === null) return [new Stay(first, sequences, work, kvTokens)];
@@ -162,14 +186,4 @@ function staysAt({ first, decode }: Place, { sequences, work, kvTokens, tokens }
     new Stay(first, sequences, part({ decodeUs: 0 }), tokens.promptTokens),
     new Stay(decode, sequences, part({ prefillUs: 0 }), kvTokens),
   ];
-}
-
-/** Ends when the work ends or the signal aborts, whichever is first: an engine that hangs cannot hold the request. */
-export function untilAborted<T>(signal: Watchdog, work: () => Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason));
-    // An engine may answer an abort with an error of its own; the reason says more.
-    work().then(resolve, (error: unknown) => reject(signal.aborted ? signal.reason : error));
-  });
 }

@@ -38,6 +38,7 @@ export function receiptOf({ exchange, served, estimated }: Delivery): Record<str
   return {
     request_id: exchange.requestId,
     served_model: served.snapshot.servedModelId,
+    ...(exchange.adapter === null ? {} : { adapter: exchange.adapter.adapterId }),
     replica: exchange.replicaId,
     estimated: { prefill_us: estimated.work.prefillUs, decode_us: estimated.work.decodeUs },
     actual: { prefill_us: exchange.actual.prefillUs, decode_us: exchange.actual.decodeUs },
@@ -48,12 +49,12 @@ export function receiptOf({ exchange, served, estimated }: Delivery): Record<str
 
 /** Writes down what the answer took: as the engine states it, or as estimated and counted. */
 export function account(delivery: Delivery, tokens: Exchange['tokens'], stated: boolean): void {
-  const { exchange, served, estimated } = delivery;
+  const { exchange, estimated } = delivery;
   // To a decode machine all of the prompt is cached; what prefill cost is the prefill machine's to say.
   const { prefillCachedTokens } = exchange;
   exchange.tokens = prefillCachedTokens === null ? tokens : { ...tokens, cachedTokens: prefillCachedTokens };
   exchange.tokensStated = stated;
-  exchange.actual = workOfAll(served.snapshot.coefficients, exchange.tokens, estimated.sequences);
+  exchange.actual = workOfAll(estimated.coefficients, exchange.tokens, estimated.sequences);
 }
 
 /** Waits until the client has read what was written. Throws what aborts the attempt. */

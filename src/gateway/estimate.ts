@@ -1,16 +1,20 @@
 import type { Estimate } from '../core/serving/admission.ts';
+import { withLora } from '../core/serving/lora.ts';
 import type { OutputLengths } from '../core/serving/output-lengths.ts';
 import { type TokenCounts, type Work, type WorkCoefficients, workOf } from '../core/serving/work.ts';
 import type { InferenceKind } from '../engine/port.ts';
 import { measure, type PromptMeasure } from './messages.ts';
 import type { Checked } from './params.ts';
 import type { ServedModel } from './served.ts';
+import type { AdapterSnapshot, ServedModelSnapshot } from './snapshot.ts';
 
 export interface Estimated extends Estimate {
   readonly prompt: PromptMeasure;
   readonly tokens: TokenCounts;
   /** More output than this cannot come. */
   readonly outputTokensMax: number;
+  /** Of this request: those of the served model, or with what its LoRA adapter takes more. */
+  readonly coefficients: WorkCoefficients;
 }
 
 /** Whose answers foretell how long this one will be. */
@@ -26,8 +30,10 @@ export function estimate(
   served: ServedModel,
   lengths: OutputLengths,
   caller: Caller,
+  adapter: AdapterSnapshot | null = null,
 ): Estimated {
-  const { contextTokens, coefficients } = served.snapshot;
+  const { contextTokens } = served.snapshot;
+  const coefficients = coefficientsWith(served.snapshot, adapter);
   const prompt = measure(kind, checked.body);
   const { sequences } = prompt;
   const wanted = prompt.tokens ?? served.prompts.estimate(prompt.bytes, prompt.messages);
@@ -41,11 +47,18 @@ export function estimate(
     prompt,
     tokens,
     outputTokensMax: maxEach * sequences,
+    coefficients,
     work: workOfAll(coefficients, tokens, sequences),
     kvTokens: promptTokens + outputTokens,
     outputTokens: Math.max(1, outputTokens / sequences),
     sequences,
   };
+}
+
+/** An adapter on a template where nobody knows what one takes counts as the base. */
+function coefficientsWith(snapshot: ServedModelSnapshot, adapter: AdapterSnapshot | null): WorkCoefficients {
+  const { coefficients, lora = [] } = snapshot;
+  return adapter === null ? coefficients : (withLora(coefficients, adapter.rank, lora) ?? coefficients);
 }
 
 /** Work of a batched request: work is not linear in length, so each sequence counts on its own, at the mean length. */

@@ -7,7 +7,7 @@ import type { InferenceKind } from '../engine/port.ts';
 import type { EventStream } from './event-stream.ts';
 import type { RateHold } from './rate-limit.ts';
 import type { ServedModel } from './served.ts';
-import type { EndpointSnapshot, KeySnapshot } from './snapshot.ts';
+import type { AdapterSnapshot, EndpointSnapshot, KeySnapshot } from './snapshot.ts';
 
 /** One request on its way through the pipeline: each step reads what the steps before it wrote. */
 export class Exchange {
@@ -24,6 +24,8 @@ export class Exchange {
   key: KeySnapshot | null = null;
   endpoint: EndpointSnapshot | null = null;
   served: ServedModel | null = null;
+  /** The LoRA adapter that answers. */
+  adapter: AdapterSnapshot | null = null;
   // estimate, admit: held until settle
   estimate: Estimate | null = null;
   reservation: Reservation | null = null;

@@ -6,7 +6,14 @@ import OpenAI from 'openai';
 import { Registry } from 'prom-client';
 import type { Receipt } from '../core/commerce/metering.ts';
 import { CubitError, type ErrorCode } from '../core/errors.ts';
-import type { ConnectEngine, Engine, EngineAddress, EngineReply, EngineRequest } from '../engine/port.ts';
+import type {
+  AdapterSource,
+  ConnectEngine,
+  Engine,
+  EngineAddress,
+  EngineReply,
+  EngineRequest,
+} from '../engine/port.ts';
 import type { GatewayDeps } from './deps.ts';
 import { createGateway, type Gateway } from './gateway.ts';
 import { DEFAULT_LIMITS, type GatewayLimits } from './limits.ts';
@@ -49,6 +56,12 @@ export class FakeEngine implements Engine {
   /** Chunks handed out. */
   sent = 0;
   closed = false;
+  /** LoRA adapters that it has, by name; a test takes one away as a restart would. */
+  readonly adapters = new Set<string>();
+  /** `+name` for each load, `-name` for each unload. */
+  readonly adapterCalls: string[] = [];
+  /** What a load takes; null = it fails. */
+  adapterLoad: (() => Promise<void>) | null = async () => {};
 
   constructor(address: EngineAddress) {
     this.address = address;
@@ -58,6 +71,8 @@ export class FakeEngine implements Engine {
     this.requests.push(request);
     const script = this.script(request);
     if (script.hang) return new Promise(() => {});
+    const { adapter } = request;
+    if (adapter !== undefined && !this.adapters.has(adapter)) throw new CubitError('model_not_found', 'lost');
     if (script.refuse !== undefined) throw new CubitError(script.refuse, 'refused by script');
     const stream = request.body['stream'] === true;
     return { stream, bytes: this.#answer(request, script, stream, signal) };
@@ -88,6 +103,18 @@ export class FakeEngine implements Engine {
       this.running -= 1;
       if (!whole && signal.aborted) this.aborted += 1;
     }
+  }
+
+  async loadAdapter({ name }: AdapterSource): Promise<void> {
+    this.adapterCalls.push(`+${name}`);
+    if (this.adapterLoad === null) throw new CubitError('invalid_request', 'no such file /secret/path');
+    await this.adapterLoad();
+    this.adapters.add(name);
+  }
+
+  async unloadAdapter(name: string): Promise<void> {
+    this.adapterCalls.push(`-${name}`);
+    this.adapters.delete(name);
   }
 
   async countTokens(): Promise<null> {

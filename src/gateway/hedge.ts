@@ -1,7 +1,8 @@
 import { CubitError } from '../core/errors.ts';
 import type { EngineReply } from '../engine/port.ts';
-import { type Attempt, untilAborted } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
+import { untilAborted } from './until-aborted.ts';
 
 export interface Lead {
   readonly attempt: Attempt;

@@ -1,5 +1,6 @@
 import { toCubitError } from '../core/errors.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
+import { adapterOf, coldLoad, servingAdapter, splitModel } from './adapters.ts';
 import { admit, fitBehindQueue, mayWait } from './admit.ts';
 import { answerReply } from './answer.ts';
 import { authenticate } from './authenticate.ts';
@@ -33,17 +34,20 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
     const request = await parse(state, exchange);
     refuseWhenDraining(state);
 
-    const endpoint = resolve(state.snapshot, key, request.model);
+    const [name, adapterName] = splitModel(request.model);
+    const endpoint = resolve(state.snapshot, key, name);
     exchange.endpoint = endpoint;
     refuseWhenSuspended(endpoint);
-    const served = state.traffic.choose(endpoint, state.served);
+    const adapter = adapterOf(endpoint, adapterName, exchange.kind);
+    exchange.adapter = adapter;
+    const served = state.traffic.choose(servingAdapter(endpoint, adapter), state.served);
     exchange.served = served;
 
     const { capabilities } = served.snapshot;
     const options = { capabilities, extras: served.extras, knownFields: deps.knownFields };
     const checked = check(exchange.kind, request.body, options);
     const caller = { endpointId: endpoint.endpointId, keyId: key.keyId };
-    estimated = estimate(exchange.kind, checked, served, state.lengths, caller);
+    estimated = estimate(exchange.kind, checked, served, state.lengths, caller, adapter);
     exchange.estimate = estimated;
 
     const { monotonicMs } = deps;
@@ -53,7 +57,7 @@ export async function serve(state: State, exchange: Exchange): Promise<void> {
     if (request.dryRun) {
       const fit = fitBehindQueue(admission);
       const would = fit.fits ? 'admit' : mayWait(admission, fit) ? 'wait' : 'reject';
-      const answer = { object: 'cubit.dry_run', would, ...explain(admission, fit) };
+      const answer = { object: 'cubit.dry_run', would, ...explain(admission, fit), ...coldLoad(served, adapter) };
       sendJson(exchange.res, 200, answer, { 'x-request-id': exchange.requestId });
       exchange.outcome = 'dry_run';
       exchange.cause = would;

@@ -2,6 +2,7 @@ import type { Candidate } from '../core/serving/routing.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
 import type { ConnectEngine, Engine, EngineAddress, EngineDialect } from '../engine/port.ts';
 import type { Role } from '../fleet/port.ts';
+import { ReplicaAdapters } from './adapters.ts';
 import type { ReplicaSnapshot } from './snapshot.ts';
 
 /** A replica as the gateway sees it: its connection and what this gateway has running on it. */
@@ -10,6 +11,7 @@ export class Replica implements Candidate {
   readonly role: Role;
   readonly address: EngineAddress;
   readonly startedAtMs: number;
+  readonly adapters: ReplicaAdapters;
   /** Takes new requests. */
   ready: boolean;
   running = 0;
@@ -26,12 +28,15 @@ export class Replica implements Candidate {
     snapshot: ReplicaSnapshot & { readonly address: EngineAddress },
     connect: ConnectEngine,
     onCloseError: (cause: unknown) => void,
+    adaptersMax: number,
+    adapterLoadedMs: (ms: number) => void,
   ) {
     this.replicaId = snapshot.replicaId;
     this.role = snapshot.role;
     this.address = snapshot.address;
     this.startedAtMs = snapshot.startedAtMs;
     this.ready = snapshot.state === 'ready';
+    this.adapters = new ReplicaAdapters(() => this.engine, adaptersMax, adapterLoadedMs);
     this.#connect = connect;
     this.#onCloseError = onCloseError;
   }

@@ -1,7 +1,7 @@
 import { type CubitError, type ErrorCode, toCubitError } from '../core/errors.ts';
 import { prefixBlocks, type RoutingRequest } from '../core/serving/routing.ts';
-import type { EngineReply, InferenceKind } from '../engine/port.ts';
-import { Attempt, type AttemptOptions, type Place, untilAborted } from './attempt.ts';
+import type { EngineReply } from '../engine/port.ts';
+import { Attempt, type AttemptOptions, type Place, saltOf } from './attempt.ts';
 import { candidatesOf } from './candidates.ts';
 import type { Log } from './deps.ts';
 import type { Exchange } from './exchange.ts';
@@ -10,6 +10,7 @@ import { firstOf } from './hedge.ts';
 import { prefixOf } from './messages.ts';
 import { decodeFor } from './pair.ts';
 import type { Replica } from './replica.ts';
+import { untilAborted } from './until-aborted.ts';
 import type { Watchdog } from './watchdog.ts';
 
 export interface RouteOptions extends AttemptOptions {
@@ -40,7 +41,7 @@ export async function route(exchange: Exchange, options: RouteOptions, deliver: 
   const excluded = new Set<string>();
   let failure: CubitError | null = null;
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
-    const place = choose(exchange.kind, options, excluded);
+    const place = choose(exchange, options, excluded);
     if (place === null) throw failure ?? scalingUp(options.served);
     if (failure !== null && !fitness.retries.take(options.monotonicMs())) throw failure;
     // A hedge is the second attempt.
@@ -58,8 +59,9 @@ export async function route(exchange: Exchange, options: RouteOptions, deliver: 
   throw failure as CubitError;
 }
 
-function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Place | null {
-  const first = chooseFirst(kind, options, excluded);
+function choose(exchange: Exchange, options: RouteOptions, excluded: ReadonlySet<string>): Place | null {
+  const { kind } = exchange;
+  const first = chooseFirst(exchange, options, excluded);
   // An embedding has nothing to decode.
   if (first === null || first.role !== 'prefill' || kind === 'embedding') return first && { first, decode: null };
   const { served, estimated, monotonicMs } = options;
@@ -67,15 +69,18 @@ function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySe
   return decode && { first, decode };
 }
 
-function chooseFirst(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Replica | null {
-  const { served, tenantId, estimated, body, monotonicMs } = options;
+function chooseFirst(exchange: Exchange, options: RouteOptions, excluded: ReadonlySet<string>): Replica | null {
+  const { served, estimated, body, monotonicMs } = options;
+  const { adapter, kind } = exchange;
   const ready = served.readyReplicas;
   // With one replica there is nothing to prefer. An engine's cache serves a prefix to its own tenant only.
   const request: RoutingRequest = {
     sequences: estimated.sequences,
     prefillUs: estimated.work.prefillUs,
     decodeUs: served.snapshot.disaggregated ? 0 : estimated.work.decodeUs,
-    blocks: ready.length > 1 ? prefixBlocks(`${tenantId} ${prefixOf(kind, body, PREFIX_CHARS_MAX)}`) : [],
+    blocks:
+      ready.length > 1 ? prefixBlocks(`${saltOf(exchange, options)} ${prefixOf(kind, body, PREFIX_CHARS_MAX)}`) : [],
+    ...(adapter && { adapterId: adapter.adapterId, adapterLoadUs: served.adapterLoads.expectedUs }),
   };
   const { batchPerUnit } = served.snapshot;
   served.turn += 1;
@@ -131,7 +136,7 @@ async function attemptOn(
 /** The same request at a second place, within the budget of retries. */
 function hedgeFor(first: Attempt, exchange: Exchange, options: RouteOptions, hedged: Set<string>): Attempt | null {
   const { replicaId } = first.place.first;
-  const place = choose(exchange.kind, options, new Set([replicaId]));
+  const place = choose(exchange, options, new Set([replicaId]));
   const { fitness } = options.served;
   if (place === null || !fitness.retries.take(options.monotonicMs())) return null;
   fitness.hedges += 1;

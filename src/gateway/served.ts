@@ -4,6 +4,7 @@ import { DeadlineQueue, type Offer, type Waiting } from '../core/serving/queue.t
 import { Router } from '../core/serving/routing.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
 import type { Role } from '../fleet/port.ts';
+import { ADAPTERS_PER_REPLICA, AdapterLoads } from './adapters.ts';
 import type { GatewayDeps } from './deps.ts';
 import { Fitness } from './fitness.ts';
 import type { GatewayLimits } from './limits.ts';
@@ -39,6 +40,7 @@ export class ServedModel {
   readonly prompts: PromptLengths;
   readonly signals = noSignals();
   readonly fitness: Fitness;
+  readonly adapterLoads = new AdapterLoads();
   readonly replicas = new Map<string, Replica>();
   /** For `/metrics`. */
   readonly timings = newTimings();
@@ -82,7 +84,10 @@ export class ServedModel {
       if (address === null || replica.state !== 'ready' || this.replicas.has(replica.replicaId)) continue;
       const onCloseError = (err: unknown) =>
         this.#deps.log.warn({ replica: replica.replicaId, err }, 'engine close failed');
-      this.replicas.set(replica.replicaId, new Replica({ ...replica, address }, this.#deps.connect, onCloseError));
+      const adaptersMax = snapshot.adaptersPerReplica ?? ADAPTERS_PER_REPLICA;
+      const observe = (ms: number) => this.adapterLoads.observe(ms);
+      const found = { ...replica, address };
+      this.replicas.set(replica.replicaId, new Replica(found, this.#deps.connect, onCloseError, adaptersMax, observe));
     }
     this.#refit();
   }

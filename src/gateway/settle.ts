@@ -61,7 +61,7 @@ export function accountEarlyEnd(exchange: Exchange, estimated: Estimated | null)
   const hasLeft = exchange.outcome === 'cancelled' && exchange.sentMs !== null;
   if (exchange.stream === null && !hasLeft) return;
   exchange.tokens = { ...estimated.tokens, outputTokens: exchange.streamedTokens };
-  exchange.actual = workOfAll(exchange.served.snapshot.coefficients, exchange.tokens, estimated.sequences);
+  exchange.actual = workOfAll(estimated.coefficients, exchange.tokens, estimated.sequences);
 }
 
 /** Learns from a whole answer; nothing else says how long answers are. */
@@ -86,6 +86,7 @@ export function receiptFor(exchange: Exchange, endedAtMs: number): Receipt | nul
     keyId: key.keyId,
     endpointId: endpoint?.endpointId ?? null,
     servedModelId: served?.snapshot.servedModelId ?? null,
+    adapterId: exchange.adapter?.adapterId ?? null,
     replicaId: exchange.replicaId,
     kind: exchange.kind,
     outcome: exchange.outcome,

@@ -1,3 +1,4 @@
+import type { LoraFactor } from '../core/serving/lora.ts';
 import type { MinuteLimits } from '../core/serving/rate-limit.ts';
 import type { WorkCoefficients } from '../core/serving/work.ts';
 import type { EngineAddress } from '../engine/port.ts';
@@ -26,12 +27,25 @@ export interface EndpointSnapshot {
   readonly createdAtMs: number;
   /** What a request waits at most when it does not say (`x-cubit-max-wait-ms`); 0 = never. */
   readonly maxWaitMs: number;
+  /** LoRA adapters that requests name as `endpoint:adapter`. */
+  readonly adapters?: readonly AdapterSnapshot[];
   /** Share of each sums to 100. */
   readonly servedModels: readonly ServedModelSnapshot[];
   /** Paid by the token: what its tenant may send a minute, over all endpoints of the same key. */
   readonly rateLimit?: MinuteLimits & { readonly key: string };
   /** Paid by the token, and not paid for: it serves nothing. */
   readonly suspended?: boolean;
+}
+
+export interface AdapterSnapshot {
+  /** What engines know it by. */
+  readonly adapterId: string;
+  readonly name: string;
+  /** It is served by the endpoint's served models of this one. */
+  readonly baseModelId: string;
+  readonly rank: number;
+  /** As the engines see it. */
+  readonly path: string;
 }
 
 export interface ServedModelSnapshot {
@@ -45,6 +59,10 @@ export interface ServedModelSnapshot {
   readonly chatTemplateTokens?: number | undefined;
   readonly capabilities: ModelCapabilities;
   readonly coefficients: WorkCoefficients;
+  /** What requests to adapters take more, by rank; absent: not known. */
+  readonly lora?: readonly LoraFactor[];
+  /** Adapters that one replica holds at most. */
+  readonly adaptersPerReplica?: number;
   /** Sequences a unit decodes together at this tier (B*). */
   readonly batchPerUnit: number;
   readonly kvTokensPerUnit: number;

@@ -199,7 +199,7 @@ class StreamReader {
     // By half of what it was: few extensions however long the answer gets.
     const tokensMax = Math.max(estimated.outputTokensMax, this.#outputTokens);
     const grown = Math.min(tokensMax, Math.ceil(this.#outputTokens * 1.5));
-    const { coefficients } = served.snapshot;
+    const { coefficients } = estimated;
     const before = workOfAll(
       coefficients,
       { ...estimated.tokens, outputTokens: this.#reservedTokens },

@@ -6,6 +6,7 @@ import type { KeyRole } from '../core/roles.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
 import type { ElasticTables } from './elastic-schema.ts';
 import type { GateTables } from './gate-schema.ts';
+import type { ModelTables } from './model-schema.ts';
 import type { NoticeTables } from './notice-schema.ts';
 import type { PeopleTables } from './people-schema.ts';
 import type { TokenTables } from './token-schema.ts';
@@ -15,7 +16,7 @@ import type { TokenTables } from './token-schema.ts';
  * `ON CONFLICT`, no booleans. The last word of a name is its unit: `…_ms` (epoch or span), `…_micros` (money, a bigint in
  * TypeScript; every other number is a number), `…_us` (work).
  */
-export interface Database extends ElasticTables, TokenTables, PeopleTables, GateTables, NoticeTables {
+export interface Database extends ElasticTables, TokenTables, PeopleTables, GateTables, NoticeTables, ModelTables {
   tenants: {
     id: string;
     name: string;
@@ -79,6 +80,8 @@ export interface Database extends ElasticTables, TokenTables, PeopleTables, Gate
     tenant_id: string;
     model_id: string;
     template_id: string;
+    /** The tenant's own weights that run in place of the template's model; null = the model's. */
+    own_model_id: string | null;
     /** Elasticity coefficient of the tier. */
     coefficient: number;
     traffic_percent: number;
@@ -283,6 +286,8 @@ export interface Database extends ElasticTables, TokenTables, PeopleTables, Gate
     endpoint_id: string | null;
     served_model_id: string | null;
     replica_id: string | null;
+    /** The LoRA adapter that answered. */
+    adapter_id: string | null;
     kind: 'chat' | 'completion' | 'embedding';
     outcome: Outcome;
     cause: string;
@@ -307,6 +312,13 @@ export interface Database extends ElasticTables, TokenTables, PeopleTables, Gate
     model: string;
     dialect: string;
     api_key: string | null;
+    /** The role of its template that it fills. */
+    role: Generated<'unified' | 'prefill' | 'decode'>;
+    /** Of an SGLang prefill server: where decode servers ask for KV states; null = its default. */
+    bootstrap_port: number | null;
+    /** Where it publishes what its KV cache holds (ZeroMQ), and where what was missed is asked for. */
+    kv_events: string | null;
+    kv_replay: string | null;
     created_at_ms: number;
     removed_at_ms: number | null;
   };

@@ -85,6 +85,7 @@ describe('recorded usage', () => {
     endpointId,
     servedModelId,
     replicaId: 'rep-1',
+    adapterId: null,
     kind: 'chat',
     outcome: n === 50 ? 'cancelled' : 'completed',
     cause: 'stop',

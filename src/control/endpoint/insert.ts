@@ -31,6 +31,7 @@ export async function insertServedModel(trx: Trx, ctx: Ctx, endpoint: Row<'endpo
     tenant_id: endpoint.tenant_id,
     model_id: chosen.modelId,
     template_id: chosen.templateId,
+    own_model_id: null,
     coefficient: chosen.coefficient,
     traffic_percent: chosen.trafficPercent,
     created_at_ms: endpoint.created_at_ms,

@@ -1,10 +1,16 @@
 import { z } from 'zod';
+import type { Template } from '../../catalog/schema.ts';
 import { CubitError } from '../../core/errors.ts';
 import { audit } from '../../store/audit.ts';
 import { invalidField } from '../input.ts';
 import { Id } from '../schemas.ts';
 import { type Ctx, defineVerb, type ProbeServer } from '../verb.ts';
 import { Server, serverView } from './schemas.ts';
+
+const ZmqAddress = z
+  .string()
+  .regex(/^tcp:\/\/[^\s/]+:\d{1,5}$/, 'tcp://HOST:PORT')
+  .max(300);
 
 export const serverAdopt = defineVerb({
   name: 'server.adopt',
@@ -16,12 +22,14 @@ export const serverAdopt = defineVerb({
     templateId: Id.describe('The template whose unit it is'),
     model: z.string().min(1).max(200).optional().describe('Its model name there; needed when it serves several'),
     apiKey: z.string().min(1).max(1000).optional().describe('What the server wants as Bearer token'),
+    role: Server.shape.role.default('unified').describe('prefill or decode: its part of a disaggregated unit'),
+    bootstrapPort: z.int().min(1).max(65_535).optional().describe('Of an SGLang prefill server; 8998 when left out'),
+    kvEvents: ZmqAddress.optional().describe('Where it publishes KV cache events, as in tcp://10.0.0.5:5557'),
+    kvReplay: ZmqAddress.optional().describe('Where it replays events that were missed'),
   }),
   output: Server,
   async run({ ctx, input }) {
-    if (!ctx.catalog.templates.has(input.templateId)) {
-      throw invalidField('templateId', `there is no template ${input.templateId}`);
-    }
+    checkRole(ctx.catalog.templates.get(input.templateId), input);
     const url = baseOf(input.serverUrl);
     const apiKey = input.apiKey ?? null;
     const found = await ask(ctx, url, apiKey);
@@ -46,6 +54,10 @@ export const serverAdopt = defineVerb({
         model,
         dialect: found.dialect,
         api_key: apiKey,
+        role: input.role,
+        bootstrap_port: input.bootstrapPort ?? null,
+        kv_events: input.kvEvents ?? null,
+        kv_replay: input.kvReplay ?? null,
         created_at_ms: ctx.now(),
         removed_at_ms: null,
       };
@@ -54,7 +66,7 @@ export const serverAdopt = defineVerb({
         verb: 'server.adopt',
         subject: row.id,
         tenantId: null,
-        detail: { url, model, templateId: row.template_id, dialect: row.dialect },
+        detail: { url, model, templateId: row.template_id, dialect: row.dialect, role: row.role },
       });
       return serverView(row);
     });
@@ -62,6 +74,24 @@ export const serverAdopt = defineVerb({
     return answer;
   },
 });
+
+/** Throws for a template that does not exist, or that has no such machines. */
+function checkRole(
+  template: Template | undefined,
+  { bootstrapPort, kvEvents, kvReplay, role, templateId }: z.output<typeof serverAdopt.input>,
+): void {
+  if (template === undefined) throw invalidField('templateId', `there is no template ${templateId}`);
+  const roles = template.roles.map((one) => one.role);
+  if (!roles.includes(role)) {
+    throw invalidField('role', `machines of ${template.id} are ${roles.join(' and ')}: say which this one is`);
+  }
+  if (bootstrapPort !== undefined && role !== 'prefill') {
+    throw invalidField('bootstrapPort', 'only prefill servers have one');
+  }
+  if (kvReplay !== undefined && kvEvents === undefined) {
+    throw invalidField('kvReplay', 'say kvEvents too: it replays what was missed there');
+  }
+}
 
 /** One spelling for each server, so that none is adopted twice: `/v1` is what is meant without a path. */
 function baseOf(text: string): string {

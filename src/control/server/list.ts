@@ -15,7 +15,7 @@ export const serverList = defineVerb({
     ...PageInput,
   }),
   output: pageOf(Server),
-  columns: ['serverId', 'templateId', 'dialect', 'url', 'model'],
+  columns: ['serverId', 'templateId', 'role', 'dialect', 'url', 'model'],
   async run({ ctx, input }) {
     const { templateId } = input;
     const rows = await ctx.db

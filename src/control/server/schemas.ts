@@ -9,6 +9,10 @@ export const Server = z.object({
   model: z.string().describe("The model's name on that server"),
   dialect: z.string(),
   hasApiKey: z.boolean(),
+  role: z.enum(['unified', 'prefill', 'decode']),
+  bootstrapPort: z.int().nullable(),
+  kvEvents: z.string().nullable(),
+  kvReplay: z.string().nullable(),
   createdAtMs: EpochMs,
   removedAtMs: EpochMs.nullable(),
 });
@@ -21,6 +25,10 @@ export function serverView(row: Row<'servers'>): z.output<typeof Server> {
     model: row.model,
     dialect: row.dialect,
     hasApiKey: row.api_key !== null,
+    role: row.role,
+    bootstrapPort: row.bootstrap_port,
+    kvEvents: row.kv_events,
+    kvReplay: row.kv_replay,
     createdAtMs: row.created_at_ms,
     removedAtMs: row.removed_at_ms,
   };

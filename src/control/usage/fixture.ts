@@ -9,6 +9,7 @@ export function receipt(n: number, changes: Partial<Receipt> = {}): Receipt {
     endpointId: 'ep-1',
     servedModelId: 'sm-1',
     replicaId: 'rep-1',
+    adapterId: null,
     kind: 'chat',
     outcome: 'completed',
     cause: 'stop',

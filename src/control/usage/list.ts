@@ -15,6 +15,7 @@ const ReceiptView = z.object({
   endpointId: z.string().nullable(),
   servedModelId: z.string().nullable(),
   replicaId: z.string().nullable().describe('Who served it'),
+  adapterId: z.string().nullable().describe('The LoRA adapter that answered'),
   kind: z.enum(['chat', 'completion', 'embedding']),
   outcome: z.enum(OUTCOMES),
   cause: z.string(),

@@ -8,6 +8,8 @@ export interface Receipt {
   readonly keyId: string;
   readonly endpointId: string | null;
   readonly servedModelId: string | null;
+  /** The LoRA adapter that answered; null = the model itself. */
+  readonly adapterId: string | null;
   readonly replicaId: string | null;
   readonly kind: 'chat' | 'completion' | 'embedding';
   readonly outcome: Outcome;

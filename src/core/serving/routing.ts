@@ -17,8 +17,8 @@ export interface Candidate {
   readonly outstandingUs: number;
   /** The prefill in it of requests that have no first token yet. */
   readonly prefillAheadUs: number;
-  /** LoRA adapters that are loaded there. */
-  readonly adapters?: ReadonlySet<string>;
+  /** LoRA adapters that are loaded there, and whether one can be without waiting for a request that uses another. */
+  readonly adapters?: { has(adapterId: string): boolean; canTake?(adapterId: string): boolean };
 }
 
 export interface RoutingRequest {
@@ -29,6 +29,8 @@ export interface RoutingRequest {
   /** Chained hashes of the prompt's first blocks; the n-th stands for all text up to there. */
   readonly blocks: readonly number[];
   readonly adapterId?: string;
+  /** What loading it takes, as learned; the router's setting unless said. */
+  readonly adapterLoadUs?: number;
 }
 
 export interface RoutingOptions {
@@ -152,7 +154,7 @@ export class Router {
       alpha * prefillAheadUs +
       gamma * (outstandingUs - prefillAheadUs) +
       beta * (assignedUs - meanUs / this.#grain) +
-      (lacksAdapter(candidate, request) ? adapterLoadUs : 0)
+      (lacksAdapter(candidate, request) ? (request.adapterLoadUs ?? adapterLoadUs) : 0)
     );
   }
 
@@ -197,18 +199,23 @@ export function mostHeadroom<T extends { readonly kvTokensReserved: number; read
   return best;
 }
 
-/** Filter: not excluded, not full (an idle one takes any batch), not loaded far beyond the others. */
+/** Filter: not excluded, not full (an idle one takes any batch), with room for the adapter, not loaded far beyond the others. */
 function filter(
   candidates: readonly Candidate[],
   request: RoutingRequest,
   { batchPerReplica, excluded }: RoutingOptions,
   loadBound: number,
 ): readonly Candidate[] {
-  const open = candidates.filter(
+  const able = candidates.filter(
     ({ replicaId, running }) =>
       !(excluded.size > 0 && excluded.has(replicaId)) &&
       (running === 0 || running + request.sequences <= batchPerReplica),
   );
+  const { adapterId } = request;
+  // Where all that are loaded are in use, a request for another would wait for one of them to end.
+  const roomy =
+    adapterId === undefined ? able : able.filter(({ adapters }) => adapters?.canTake?.(adapterId) !== false);
+  const open = roomy.length > 0 ? roomy : able;
   if (open.length < 2) return open;
   let sumUs = 0;
   for (const { outstandingUs } of open) sumUs += outstandingUs;

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import {
   getLlama,
   type LlamaContext,
+  type LlamaContextOptions,
   type LlamaEmbeddingContext,
   LlamaLogLevel,
   type LlamaModel,
@@ -23,6 +24,9 @@ export interface ModelOptions {
   readonly log: (line: string) => void;
 }
 
+/** An adapter's KV cache is memory beside the base model's: it gets fewer sequences. */
+const ADAPTER_SEQUENCES_MAX = 4;
+
 /** The longest token of today's vocabularies is a run of 128 spaces. */
 const CHARS_PER_TOKEN_MAX = 128;
 
@@ -34,12 +38,14 @@ export class LoadedModel {
   readonly vocabularySize: number;
   readonly #renderChat: ((messages: readonly ChatMessage[]) => string) | null;
   readonly #embeddingBatch: number;
+  readonly #options: ModelOptions;
   #embedding: Promise<LlamaEmbeddingContext> | null = null;
 
   constructor(model: LlamaModel, context: LlamaContext, options: ModelOptions) {
     const { tokenizer } = model.fileInfo.metadata;
     this.model = model;
     this.context = context;
+    this.#options = options;
     this.contextTokens = options.contextTokens;
     // One batch holds the threads: in small ones streams go on between them. Models that read both ways need it whole.
     const { attention } = model.fileInfo.architectureMetadata;
@@ -53,6 +59,14 @@ export class LoadedModel {
             bosToken: model.tokens.bosString ?? '',
             eosToken: model.tokens.eosString ?? '',
           });
+  }
+
+  /** The same weights with a LoRA adapter (a GGUF file), in a context of its own. Throws what llama.cpp throws. */
+  async withAdapter(filePath: string): Promise<LoadedModel> {
+    const sequences = Math.min(this.#options.sequences, ADAPTER_SEQUENCES_MAX);
+    const options = { ...this.#options, sequences };
+    const lora = { adapters: [{ filePath, scale: 1 }] };
+    return new LoadedModel(this.model, await createContext(this.model, options, { lora }), options);
   }
 
   /** Exact prompt tokens, chat template applied. Throws `context_length_exceeded` with the numbers. */
@@ -136,15 +150,13 @@ export class LoadedModel {
 
 /** Loads weights and makes the context. Throws `weights_unavailable` or `config_invalid` with what to do. */
 export async function loadModel(options: ModelOptions): Promise<LoadedModel> {
-  // One core is left to the gateway: where threads outnumber idle cores, they wait for each other at every layer.
-  const threads = options.threads || Math.max(1, availableParallelism() - 1);
   const llama = await getLlama({
     gpu: false,
     build: 'never',
     progressLogs: false,
     logLevel: LlamaLogLevel.warn,
     logger: (level, message) => options.log(`llama.cpp ${level}: ${message.trim()}`),
-    maxThreads: threads,
+    maxThreads: threadsOf(options.threads),
   });
   const model = await llama.loadModel({ modelPath: options.modelPath }).catch((error: unknown) => {
     throw new CubitError(
@@ -161,12 +173,25 @@ export async function loadModel(options: ModelOptions): Promise<LoadedModel> {
       `--context ${options.contextTokens} is over what the model was trained for (${model.trainContextSize} tokens).`,
     );
   }
-  const context = await model.createContext({
-    contextSize: options.contextTokens,
-    sequences: options.sequences,
-    batchSize: options.batchTokens,
-    threads,
+  return new LoadedModel(model, await createContext(model, options), options);
+}
+
+function createContext(
+  model: LlamaModel,
+  { contextTokens, sequences, batchTokens, threads }: ModelOptions,
+  more: Pick<LlamaContextOptions, 'lora'> = {},
+): Promise<LlamaContext> {
+  return model.createContext({
+    contextSize: contextTokens,
+    sequences,
+    batchSize: batchTokens,
+    threads: threadsOf(threads),
     failedCreationRemedy: false,
+    ...more,
   });
-  return new LoadedModel(model, context, options);
+}
+
+/** One core is left to the gateway: where threads outnumber idle cores, they wait for each other at every layer. */
+function threadsOf(threads: number): number {
+  return threads || Math.max(1, availableParallelism() - 1);
 }

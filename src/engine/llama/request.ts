@@ -97,6 +97,16 @@ const UNSUPPORTED: Readonly<Record<string, (value: unknown) => boolean>> = {
   dimensions: () => true,
 };
 
+/** What engines on a socket say as `model`: whatever the worker serves. */
+export const LOCAL_MODEL = 'local';
+
+const AdapterBody = z.object({ lora_name: z.string().min(1).max(200), lora_path: z.string().min(1).optional() });
+
+/** Reads a call that loads or unloads a LoRA adapter (vLLM's names). Throws `invalid_request`. */
+export function parseAdapter(body: unknown): z.output<typeof AdapterBody> {
+  return check(AdapterBody, body);
+}
+
 /** Reads the body of a chat completion. Throws `invalid_request` or `unsupported_feature` with `details.param`. */
 export function parseChat(body: unknown): GenerationBody {
   refuseUnsupported(body);

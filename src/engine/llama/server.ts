@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { CubitError, toCubitError } from '../../core/errors.ts';
+import { Adapters, type LoadedAdapter } from './adapters.ts';
 import { StreamedAnswer, wholeAnswer } from './answer.ts';
 import { CacheClient } from './cache-client.ts';
 import { Embedder, embeddingsJson } from './embedder.ts';
@@ -10,7 +11,14 @@ import { KvStates } from './kv-state.ts';
 import { workerMetricsText } from './metrics-text.ts';
 import type { LoadedModel } from './model.ts';
 import { Reclaimer } from './reclaim.ts';
-import { type GenerationBody, parseChat, parseCompletion, parseEmbedding } from './request.ts';
+import {
+  type GenerationBody,
+  LOCAL_MODEL,
+  parseAdapter,
+  parseChat,
+  parseCompletion,
+  parseEmbedding,
+} from './request.ts';
 import { Scheduler } from './scheduler.ts';
 import type { AnswerHead } from './wire.ts';
 
@@ -25,6 +33,7 @@ interface Serving {
   readonly loaded: LoadedModel;
   readonly scheduler: Scheduler;
   readonly embedder: Embedder;
+  readonly adapters: Adapters;
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
@@ -53,6 +62,8 @@ export class WorkerServer {
       ['POST /v1/chat/completions', (request, response) => this.#infer('chat', request, response)],
       ['POST /v1/completions', (request, response) => this.#infer('completion', request, response)],
       ['POST /v1/embeddings', (request, response) => this.#embed(request, response)],
+      ['POST /v1/load_lora_adapter', (request, response) => this.#loadAdapter(request, response)],
+      ['POST /v1/unload_lora_adapter', (request, response) => this.#unloadAdapter(request, response)],
     ]);
     // Clients keep connections; the one that closes idle ones has to be the client, or its next request may be lost.
     this.http = createServer(
@@ -66,10 +77,15 @@ export class WorkerServer {
     const kv =
       kvFolder === null ? null : { states: new KvStates(kvFolder), cache: new CacheClient(kvFolder, console.error) };
     const reclaimer = new Reclaimer();
+    const schedulerOf = (model: LoadedModel) => new Scheduler(model, kv, waitingMax, reclaimer, onBroken);
     this.#serving = {
       loaded,
-      scheduler: new Scheduler(loaded, kv, waitingMax, reclaimer, onBroken),
+      scheduler: schedulerOf(loaded),
       embedder: new Embedder(loaded, waitingMax, reclaimer),
+      adapters: new Adapters(async (path) => {
+        const adapted = await loaded.withAdapter(path);
+        return { loaded: adapted, scheduler: schedulerOf(adapted) };
+      }),
     };
   }
 
@@ -120,9 +136,11 @@ export class WorkerServer {
   }
 
   #models(response: ServerResponse): void {
-    const { loaded } = this.#accepting();
-    const model = { id: this.#options.name, object: 'model', created: this.#createdS, owned_by: 'cubit' };
-    sendJson(response, 200, { object: 'list', data: [{ ...model, max_model_len: loaded.contextTokens }] });
+    const { adapters, loaded } = this.#accepting();
+    const { name } = this.#options;
+    const common = { object: 'model', created: this.#createdS, owned_by: 'cubit', max_model_len: loaded.contextTokens };
+    const data = [{ id: name, ...common }, ...adapters.names.map((id) => ({ id, ...common, parent: name }))];
+    sendJson(response, 200, { object: 'list', data });
   }
 
   async #tokenize(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -140,7 +158,7 @@ export class WorkerServer {
     this.#accepting();
     this.#track(response);
     const raw = await readJson(request);
-    const { loaded, scheduler } = this.#accepting();
+    const { loaded, scheduler } = this.#named(raw);
     const body: GenerationBody = kind === 'chat' ? parseChat(raw) : parseCompletion(raw);
     const head = this.#head(kind, request);
     const events: GenerationEvents = body.stream
@@ -150,6 +168,31 @@ export class WorkerServer {
     if (response.destroyed) return;
     scheduler.submit(generation);
     response.once('close', () => scheduler.cancel(generation));
+  }
+
+  /** The base model, or the adapter that a request says as `model`: never one in place of the other. */
+  #named(body: unknown): LoadedAdapter {
+    const serving = this.#accepting();
+    const model = typeof body === 'object' && body !== null && 'model' in body ? body.model : undefined;
+    if (model === undefined || model === LOCAL_MODEL || model === this.#options.name) return serving;
+    const adapter = typeof model === 'string' ? serving.adapters.find(model) : null;
+    if (adapter !== null) return adapter;
+    throw new CubitError('model_not_found', `The model ${String(model).slice(0, 100)} does not exist here.`);
+  }
+
+  async #loadAdapter(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#accepting();
+    const { lora_name, lora_path } = parseAdapter(await readJson(request));
+    if (lora_path === undefined) throw new CubitError('invalid_request', '"lora_path" is missing.');
+    await this.#accepting().adapters.load(lora_name, lora_path);
+    sendJson(response, 200, { loaded: lora_name });
+  }
+
+  async #unloadAdapter(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#accepting();
+    const { lora_name } = parseAdapter(await readJson(request));
+    await this.#accepting().adapters.unload(lora_name);
+    sendJson(response, 200, { unloaded: lora_name });
   }
 
   async #embed(request: IncomingMessage, response: ServerResponse): Promise<void> {

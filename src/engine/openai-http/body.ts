@@ -7,9 +7,11 @@ export const PATHS: Readonly<Record<InferenceKind, string>> = {
   embedding: '/embeddings',
 };
 
+const INTERNAL: ReadonlySet<string> = new Set(['kv_transfer_params', 'cache_salt', 'lora_path']);
+
 /** Fields by which engines talk to each other. A client that sets them can read others' caches or stop an engine. */
 function isInternal(field: string): boolean {
-  return field === 'kv_transfer_params' || field === 'cache_salt' || field.startsWith('bootstrap_');
+  return INTERNAL.has(field) || field.startsWith('bootstrap_');
 }
 
 /** The body as it goes to the server: its own model name, usage asked for on streams, the salt where it takes one. */
@@ -19,7 +21,10 @@ export function upstreamBody(request: EngineRequest, model: string, dialect: Eng
     if (!isInternal(field)) body[field] = value;
   }
   Object.assign(body, request.transfer);
-  body['model'] = model;
+  const { adapter } = request;
+  const { adapters } = DIALECTS[dialect];
+  body['model'] = adapter !== undefined && adapters?.named === 'model' ? adapter : model;
+  if (adapter !== undefined && adapters?.named === 'lora_path') body['lora_path'] = adapter;
   if (body['stream'] === true && request.kind !== 'embedding') {
     body['stream_options'] = { ...(body['stream_options'] as object | null | undefined), include_usage: true };
   }

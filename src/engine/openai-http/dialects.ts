@@ -11,19 +11,30 @@ interface Dialect {
   /** Path of the health check below the server's root; null = ask for the list of models. */
   readonly healthPath: string | null;
   readonly metrics: MetricNames | null;
+  /** How LoRA adapters come and go, and how a request names one; null = not while the server runs. */
+  readonly adapters: AdapterApi | null;
 }
+
+interface AdapterApi {
+  /** Below the API's base (`/v1`), or below the server's root. */
+  readonly below: 'api' | 'root';
+  readonly named: 'model' | 'lora_path';
+}
+
+const BY_MODEL: AdapterApi = { below: 'api', named: 'model' };
 
 const SAMPLING = ['top_k', 'min_p', 'repetition_penalty'];
 const TOKENS = ['min_tokens', 'stop_token_ids', 'ignore_eos', 'skip_special_tokens'];
 
 /**
  * What differs between servers. Sources: vLLM 0.32 (recorded metrics, "extra parameters" of its OpenAI-compatible
- * server), SGLang's production metrics and OpenAI API pages, llama-server's README.
+ * server, "LoRA adapters"), SGLang's production metrics, OpenAI API and LoRA pages, llama-server's README.
  */
 export const DIALECTS: Readonly<Record<EngineDialect, Dialect>> = {
   cubit: {
     fields: new Set([...SAMPLING, 'ignore_eos']),
     salt: 'header',
+    adapters: BY_MODEL,
     healthPath: '/health',
     metrics: {
       running: ['cubit_worker_requests_running'],
@@ -49,6 +60,7 @@ export const DIALECTS: Readonly<Record<EngineDialect, Dialect>> = {
       'chat_template_kwargs',
     ]),
     salt: 'body',
+    adapters: BY_MODEL,
     healthPath: '/health',
     metrics: {
       running: ['vllm:num_requests_running'],
@@ -62,6 +74,7 @@ export const DIALECTS: Readonly<Record<EngineDialect, Dialect>> = {
   sglang: {
     fields: new Set([...SAMPLING, ...TOKENS, 'no_stop_trim', 'continue_final_message', 'chat_template_kwargs']),
     salt: 'body',
+    adapters: { below: 'root', named: 'lora_path' },
     healthPath: '/health',
     metrics: {
       running: ['sglang:num_running_reqs'],
@@ -91,6 +104,7 @@ export const DIALECTS: Readonly<Record<EngineDialect, Dialect>> = {
       'chat_template_kwargs',
     ]),
     salt: null,
+    adapters: null,
     healthPath: '/health',
     metrics: {
       running: ['llamacpp:requests_processing'],
@@ -101,7 +115,7 @@ export const DIALECTS: Readonly<Record<EngineDialect, Dialect>> = {
       outputTokensTotal: ['llamacpp:tokens_predicted_total'],
     },
   },
-  generic: { fields: new Set(), salt: null, healthPath: null, metrics: null },
+  generic: { fields: new Set(), salt: null, adapters: null, healthPath: null, metrics: null },
 };
 
 /** Request fields beyond OpenAI's that servers of this dialect understand; the gateway refuses others by name. */

@@ -1,4 +1,6 @@
+import { CubitError } from '../../core/errors.ts';
 import type {
+  AdapterSource,
   CancelSignal,
   Engine,
   EngineAddress,
@@ -8,6 +10,7 @@ import type {
   EngineReply,
   EngineRequest,
 } from '../port.ts';
+import { isAdapterLost, loadAdapter, unloadAdapter } from './adapters.ts';
 import { PATHS, upstreamBody } from './body.ts';
 import { textOf } from './call.ts';
 import { HttpClient, type Timeouts, type Transport } from './client.ts';
@@ -48,7 +51,12 @@ export class HttpEngine implements Engine {
     if (DIALECTS[this.#dialect].salt === 'header') headers.push('x-cubit-cache-salt', request.cacheSalt);
     this.#inFlight += 1;
     const answer = await this.#client.post(path, body, headers, signal, this.#onOver);
-    if (answer.status !== 200) throw upstreamError(answer.status, await textOf(answer, ERROR_BYTES_MAX));
+    if (answer.status !== 200) {
+      const text = await textOf(answer, ERROR_BYTES_MAX);
+      throw request.adapter === undefined || !isAdapterLost(answer.status, text)
+        ? upstreamError(answer.status, text)
+        : new CubitError('model_not_found', `The engine does not have the adapter ${request.adapter}.`);
+    }
     return { stream: answer.contentType.startsWith('text/event-stream'), bytes: answer };
   }
 
@@ -58,6 +66,14 @@ export class HttpEngine implements Engine {
 
   countTokens(request: EngineRequest, signal: AbortSignal): Promise<number | null> {
     return countTokens(this.#client, this.#dialect, this.#model, request, signal);
+  }
+
+  loadAdapter(adapter: AdapterSource, signal: CancelSignal): Promise<void> {
+    return loadAdapter(this.#client, this.#dialect, adapter, signal);
+  }
+
+  unloadAdapter(name: string, signal: CancelSignal): Promise<void> {
+    return unloadAdapter(this.#client, this.#dialect, name, signal);
   }
 
   async health(signal: AbortSignal): Promise<EngineHealth> {

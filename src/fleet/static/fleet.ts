@@ -1,7 +1,7 @@
 import { CubitError } from '../../core/errors.ts';
-import type { ConnectEngine, EngineDialect } from '../../engine/port.ts';
+import type { ConnectEngine, EngineDialect, KvEventSource } from '../../engine/port.ts';
 import { Changes } from '../changes.ts';
-import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaStatus } from '../port.ts';
+import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaStatus, Role } from '../port.ts';
 import { Replicas } from '../replicas.ts';
 import { StaticReplica } from './replica.ts';
 
@@ -15,6 +15,11 @@ export interface StaticServer {
   readonly model: string;
   readonly dialect: EngineDialect;
   readonly apiKey: string | null;
+  /** Which machine of a unit it is. */
+  readonly role: Role;
+  /** Of an SGLang prefill server, where it is not the default. */
+  readonly bootstrapPort: number | null;
+  readonly kvEvents: KvEventSource | null;
 }
 
 export interface StaticFleetOptions {
@@ -54,10 +59,14 @@ export class StaticFleet implements Fleet {
 
   start(spec: ReplicaSpec): void {
     if (this.#replicas.live(spec.replicaId) !== undefined) return;
-    const [server] = this.#closed ? [] : this.#free(spec.templateId);
+    const [server] = this.#closed ? [] : this.#free(spec.templateId).filter(({ role }) => role === spec.role);
     if (server === undefined) {
       const { limit } = this.capacity(spec.templateId);
-      throw new CubitError('capacity_exhausted', `No server is free for ${spec.templateId}: ${limit}. Adopt another.`);
+      const role = spec.role === 'unified' ? '' : `${spec.role} `;
+      throw new CubitError(
+        'capacity_exhausted',
+        `No ${role}server is free for ${spec.templateId}: ${limit}. Adopt another.`,
+      );
     }
     const replica = new StaticReplica(server.id, spec, {
       server: () => this.#options.servers().find((one) => one.id === server.id) ?? null,

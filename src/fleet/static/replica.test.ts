@@ -3,7 +3,17 @@ import type { Engine, EngineHealth } from '../../engine/port.ts';
 import { StaticReplica } from './replica.ts';
 
 const SPEC = { replicaId: 'rep-1', servedModelId: 'sm-1', templateId: 't', role: 'unified' } as const;
-const SERVER = { id: 'srv-1', templateId: 't', url: 'http://x/v1', model: 'm', dialect: 'vllm', apiKey: null } as const;
+const SERVER = {
+  id: 'srv-1',
+  templateId: 't',
+  url: 'http://x/v1',
+  model: 'm',
+  dialect: 'vllm',
+  apiKey: null,
+  role: 'unified',
+  bootstrapPort: null,
+  kvEvents: null,
+} as const;
 const WELL: EngineHealth = { ok: true, reason: null };
 const ILL: EngineHealth = { ok: false, reason: 'it does not answer' };
 const POLL_MS = 1_000;

@@ -88,8 +88,9 @@ export class StaticReplica {
   }
 
   #connect(server: StaticServer): Engine {
-    const { url, model, dialect, apiKey } = server;
-    const address: EngineAddress = { kind: 'openai-http', url, model, dialect, apiKey };
+    const { url, model, dialect, apiKey, bootstrapPort, kvEvents } = server;
+    const more = { ...(bootstrapPort !== null && { bootstrapPort }), ...(kvEvents !== null && { kvEvents }) };
+    const address: EngineAddress = { kind: 'openai-http', url, model, dialect, apiKey, ...more };
     if (this.#connection !== null && JSON.stringify(this.#connection.address) === JSON.stringify(address)) {
       return this.#connection.engine;
     }

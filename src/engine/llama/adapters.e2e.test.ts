@@ -1,0 +1,126 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { getLlama, type LlamaContext, LlamaLogLevel, type LlamaModel, type Token } from 'node-llama-cpp';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { writeAdapter } from '../../../scripts/lora/adapter-file.ts';
+import { smolMatrices } from '../../../scripts/lora/smol.ts';
+import { testWeights } from '../../../test/fixtures.ts';
+import { connectEngine } from '../connect.ts';
+import type { Engine, EngineRequest } from '../port.ts';
+import { workerArguments } from './options.ts';
+import { WorkerProcess } from './spawn.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'cubit-test-'));
+const path = (seed: number) => join(folder, `${seed}.gguf`);
+const PROMPTS = [
+  'The capital of France is',
+  'Once upon a time there was',
+  'Water boils when',
+  'My favourite colour is',
+];
+const TOKENS = 24;
+let worker: WorkerProcess;
+let engine: Engine;
+
+beforeAll(async () => {
+  for (const seed of [1, 2]) await writeAdapter(path(seed), smolMatrices(), { rank: 8, alpha: 16, seed, scale: 0.3 });
+  const socketPath = join(folder, 's');
+  const size = { contextTokens: 512, sequences: 4, threads: 1, waitingMax: 16 };
+  const options = { ...size, modelPath: await testWeights(), listen: { socketPath }, name: 'smol', kvFolder: null };
+  worker = new WorkerProcess({
+    execPath: process.execPath,
+    workerPath: new URL('./worker.ts', import.meta.url).pathname,
+    arguments: workerArguments(options),
+    log: console.error,
+  });
+  await worker.listening;
+  engine = connectEngine({ kind: 'llama', socketPath });
+  while (!(await engine.health(soon())).ok) await new Promise((resolve) => setTimeout(resolve, 50));
+});
+
+afterAll(async () => {
+  worker?.kill('SIGKILL');
+  await worker?.exited;
+  await engine?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function soon(): AbortSignal {
+  return AbortSignal.timeout(120_000);
+}
+
+async function answer(prompt: string, adapter?: string): Promise<string> {
+  const body = { prompt, max_tokens: TOKENS, temperature: 0, ignore_eos: true };
+  const named = adapter === undefined ? {} : { adapter };
+  const request: EngineRequest = {
+    kind: 'completion',
+    body,
+    requestId: 'r',
+    cacheSalt: `t/${adapter ?? ''}`,
+    ...named,
+  };
+  const reply = await engine.send(request, soon());
+  const parts: Uint8Array[] = [];
+  for await (const part of reply.bytes) parts.push(part);
+  return JSON.parse(Buffer.concat(parts).toString()).choices[0].text;
+}
+
+/** Token by token, alone, in a context that was made with this adapter and nothing else. */
+async function dedicated(model: LlamaModel, filePath: string | null): Promise<string[]> {
+  const lora = filePath === null ? {} : { lora: { adapters: [{ filePath, scale: 1 }] } };
+  const context: LlamaContext = await model.createContext({ contextSize: 512, sequences: 1, threads: 1, ...lora });
+  const texts: string[] = [];
+  const sequence = context.getSequence();
+  for (const prompt of PROMPTS) {
+    await sequence.clearHistory();
+    const output: Token[] = [];
+    const tokens = sequence.evaluate(model.tokenize(prompt, true), { temperature: 0, yieldEogToken: true });
+    for await (const token of tokens) if (output.push(token) === TOKENS) break;
+    texts.push(model.detokenize(output));
+  }
+  await context.dispose();
+  return texts;
+}
+
+it('answers with adapters and without beside each other, each as a process of its own would', async () => {
+  const base = await Promise.all(PROMPTS.map((prompt) => answer(prompt)));
+  await expect(answer(PROMPTS[0]!, 'a1')).rejects.toMatchObject({ code: 'model_not_found' });
+  await engine.loadAdapter({ name: 'a1', path: path(1) }, soon());
+  await engine.loadAdapter({ name: 'a2', path: path(2) }, soon());
+  await engine.loadAdapter({ name: 'a2', path: path(2) }, soon());
+
+  const mixed = await Promise.all(
+    PROMPTS.flatMap((prompt) => [answer(prompt), answer(prompt, 'a1'), answer(prompt, 'a2')]),
+  );
+  const by = (offset: number) => mixed.filter((_, index) => index % 3 === offset);
+  const llama = await getLlama({ gpu: false, build: 'never', logLevel: LlamaLogLevel.error, maxThreads: 1 });
+  const model = await llama.loadModel({ modelPath: await testWeights() });
+  const [alone, alone1, alone2] = [
+    await dedicated(model, null),
+    await dedicated(model, path(1)),
+    await dedicated(model, path(2)),
+  ];
+  await model.dispose();
+  expect(base).toEqual(alone);
+  expect(by(0)).toEqual(alone);
+  expect(by(1)).toEqual(alone1);
+  expect(by(2)).toEqual(alone2);
+  // A second prompt of the same beginning reuses the adapter's own prefix, not the base's.
+  expect(await answer(PROMPTS[0]!, 'a1')).toBe(alone1[0]);
+  expect(new Set([alone[0], alone1[0], alone2[0]]).size).toBe(3);
+});
+
+it('keeps an adapter that is in use, and refuses files that are none', async () => {
+  const running = answer('A long story about the sea', 'a1');
+  while ((await engine.metrics(soon())).running === 0) await new Promise(setImmediate);
+  await expect(engine.unloadAdapter('a1', soon())).rejects.toMatchObject({ code: 'conflict' });
+  await running;
+  await engine.unloadAdapter('a1', soon());
+  await expect(answer(PROMPTS[0]!, 'a1')).rejects.toMatchObject({ code: 'model_not_found' });
+  await engine.unloadAdapter('a1', soon());
+  await expect(engine.loadAdapter({ name: 'b', path: join(folder, 'nothing.gguf') }, soon())).rejects.toMatchObject({
+    code: 'invalid_request',
+  });
+  expect(await answer(PROMPTS[1]!, 'a2')).not.toBe('');
+});
