@@ -8,7 +8,6 @@ import {
   type EndpointSnapshot,
   endpointKey,
   type GatewaySnapshot,
-  type KeySnapshot,
   type ReplicaSnapshot,
   type ServedModelSnapshot,
 } from '../gateway/snapshot.ts';
@@ -16,6 +15,7 @@ import type { Database, Row } from '../store/schema.ts';
 import type { ControlLog } from './call.ts';
 import { openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
+import { keySnapshots } from './key/shares.ts';
 import { livePools, type Pool, poolSpecs } from './pool/pools.ts';
 import { sharedPools } from './pool/shared.ts';
 import { StartupTimes } from './startup-times.ts';
@@ -107,7 +107,8 @@ export async function buildSnapshot(
     return {
       keys: await trx
         .selectFrom('api_keys')
-        .select(['id', 'tenant_id', 'hash'])
+        .select(['id', 'tenant_id', 'hash', 'labels_json', 'weight'])
+        .select(['requests_per_minute', 'tokens_per_minute', 'work_us_per_minute', 'concurrency'])
         .where('revoked_at_ms', 'is', null)
         .where('role', 'in', ROLES_THAT_USE)
         .execute(),
@@ -147,10 +148,7 @@ export async function buildSnapshot(
     endpoints.set(endpointKey(row.tenant_id, row.name), endpoint);
     endpoints.set(endpointKey(row.tenant_id, row.id), endpoint);
   }
-  const keys = new Map<string, KeySnapshot>(
-    stored.keys.map((key) => [key.hash, { keyId: key.id, tenantId: key.tenant_id }]),
-  );
-  return { version, keys, endpoints };
+  return { version, keys: keySnapshots(stored.keys), endpoints };
 }
 
 /** Each pool as the served model that it is to all its endpoints. */

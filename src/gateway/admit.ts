@@ -1,10 +1,12 @@
 import type { CubitError } from '../core/errors.ts';
 import type { Fit, Reservation } from '../core/serving/admission.ts';
+import type { Waiting } from '../core/serving/queue.ts';
 import { totalUs } from '../core/serving/work.ts';
 import type { Estimated } from './estimate.ts';
 import type { Exchange } from './exchange.ts';
 import { exhausted, explain, scalingUp } from './explain.ts';
 import type { ServedModel, Waiter } from './served.ts';
+import { sharesOf } from './shares.ts';
 import type { KeySnapshot } from './snapshot.ts';
 
 export interface AdmitOptions {
@@ -18,11 +20,25 @@ export interface AdmitOptions {
   readonly monotonicMs: () => number;
 }
 
-/** Whether it would enter now, behind those that wait: nobody overtakes. */
-export function fitBehindQueue({ served, estimated, monotonicMs }: AdmitOptions): Fit {
-  const fit = served.admission.fit(estimated, monotonicMs(), served.queue.workUs);
-  if (!fit.fits || served.queue.size === 0) return fit;
-  return { fits: false, because: 'batch', waitMs: 1 };
+/** Whether it would enter now: behind those that wait, unless it is its share's turn before theirs. */
+export function fitBehindQueue(options: AdmitOptions): Fit {
+  const { served, estimated, monotonicMs } = options;
+  const { queue } = served;
+  if (queue.size === 0) return served.admission.fit(estimated, monotonicMs());
+  const turn = turnOf(options);
+  const isNext = queue.isNext(turn);
+  const fit = served.admission.fit(estimated, monotonicMs(), isNext ? 0 : queue.aheadUs(turn));
+  return fit.fits && !isNext ? { fits: false, because: 'batch', waitMs: 1 } : fit;
+}
+
+/** How it stands in line. */
+function turnOf({ served, key, estimated, bytes, waitMs, monotonicMs }: AdmitOptions): Waiting {
+  return {
+    workUs: totalUs(estimated.work),
+    bytes,
+    deadlineMs: monotonicMs() + waitMs,
+    shares: sharesOf(served.snapshot, key),
+  };
 }
 
 /** Whether waiting can help at all: with no unit ready only when one is expected in time. */
@@ -39,6 +55,7 @@ export async function admit(exchange: Exchange, options: AdmitOptions): Promise<
   const { served, key, estimated } = options;
   const fit = fitBehindQueue(options);
   if (fit.fits) {
+    if (served.queue.size > 0) served.queue.passedBy(turnOf(options));
     exchange.reservation = served.reserve(key, estimated);
     return;
   }
@@ -53,14 +70,12 @@ export async function admit(exchange: Exchange, options: AdmitOptions): Promise<
 }
 
 function place(exchange: Exchange, options: AdmitOptions, fit: Fit): Promise<void> {
-  const { served, key, estimated, bytes, waitMs } = options;
+  const { served, key, estimated } = options;
   return new Promise((resolve, reject) => {
     const waiter: Waiter = {
+      ...turnOf(options),
       key,
       estimate: estimated,
-      workUs: totalUs(estimated.work),
-      bytes,
-      deadlineMs: options.monotonicMs() + waitMs,
       admit: (reservation: Reservation) => {
         exchange.reservation = reservation;
         resolve();
@@ -71,8 +86,11 @@ function place(exchange: Exchange, options: AdmitOptions, fit: Fit): Promise<voi
       },
     };
     const offer = served.enqueue(waiter);
-    if (offer !== 'queued')
-      return reject(exhausted(explain(options, fit), served, 'The queue of this endpoint is full'));
+    if (offer !== 'queued') {
+      const what =
+        offer === 'full_share' ? 'The part of this endpoint’s queue that is yours' : 'The queue of this endpoint';
+      return reject(exhausted(explain(options, fit), served, `${what} is full`));
+    }
     exchange.onCut((error) => {
       served.dequeue(waiter);
       reject(error);

@@ -30,8 +30,8 @@ export class Exchange {
   estimate: Estimate | null = null;
   reservation: Reservation | null = null;
   waitMs = 0;
-  /** Paid by the token: its place in the tenant's minute. */
-  rate: RateHold | null = null;
+  /** Its places in the limits of its key, and of its tenant on a shared pool. */
+  readonly rates: RateHold[] = [];
   // route, stream
   replicaId: string | null = null;
   /** Monotonic ms; the first one is the start of TTFT. */

@@ -10,7 +10,7 @@ import type { Exchange } from './exchange.ts';
 import { explain } from './explain.ts';
 import { check } from './params.ts';
 import { parse } from './parse.ts';
-import { settleRate } from './rate-limit.ts';
+import { settleRates } from './rate-limit.ts';
 import { refuseWhenSuspended, resolve } from './resolve.ts';
 import { sendError, sendJson } from './respond.ts';
 import { route } from './route.ts';
@@ -93,7 +93,7 @@ function settle(state: State, exchange: Exchange, estimated: Estimated | null): 
     exchange.served.settle(exchange.key.keyId, exchange.reservation, exchange.actual);
   }
   if (exchange.served !== null) addSignals(exchange.served.signals, exchange);
-  settleRate(exchange, deps.monotonicMs());
+  settleRates(exchange, deps.monotonicMs());
   if (estimated !== null) learn(exchange, estimated, state.lengths);
   state.metrics.ended(exchange);
   const receipt = receiptFor(exchange, deps.now());

@@ -1,6 +1,6 @@
 import { Admission, type AdmissionLimits, type Estimate, type Reservation } from '../core/serving/admission.ts';
 import { PromptLengths } from '../core/serving/prompt-lengths.ts';
-import { DeadlineQueue, type Offer, type Waiting } from '../core/serving/queue.ts';
+import { FairQueue, type Offer, type Waiting } from '../core/serving/queue.ts';
 import { Router } from '../core/serving/routing.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
 import type { Role } from '../fleet/port.ts';
@@ -35,7 +35,7 @@ const TIMER_MS_MAX = 2_147_483_647;
 export class ServedModel {
   snapshot: ServedModelSnapshot;
   readonly admission: Admission;
-  readonly queue: DeadlineQueue<Waiter>;
+  readonly queue: FairQueue<Waiter>;
   readonly router = new Router();
   readonly prompts: PromptLengths;
   readonly signals = noSignals();
@@ -64,7 +64,7 @@ export class ServedModel {
     this.prompts = new PromptLengths(snapshot.chatTemplateTokens);
     this.#deps = deps;
     this.admission = new Admission(limitsOf(snapshot, 0), deps.monotonicMs());
-    this.queue = new DeadlineQueue(limits.queue);
+    this.queue = new FairQueue(limits.queue);
     this.extras = new Set(DIALECTS.flatMap((dialect) => [...deps.knownFields(dialect)]));
     this.fitness = new Fitness(deps.log, () => this.#refit());
     this.apply(snapshot);
@@ -154,10 +154,10 @@ export class ServedModel {
         if (fit.because === 'bucket') wakeMs = fit.waitMs;
         break;
       }
-      this.queue.remove(head);
+      this.queue.take();
       head.admit(this.reserve(head.key, head.estimate));
     }
-    const dueMs = Math.min(wakeMs, this.queue.headDeadlineMs() - nowMs);
+    const dueMs = Math.min(wakeMs, this.queue.nextDeadlineMs() - nowMs);
     if (Number.isFinite(dueMs)) {
       this.#timer = setTimeout(() => this.pump(), Math.min(TIMER_MS_MAX, Math.max(1, Math.ceil(dueMs))));
     }

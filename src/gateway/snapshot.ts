@@ -1,5 +1,6 @@
 import type { LoraFactor } from '../core/serving/lora.ts';
-import type { MinuteLimits } from '../core/serving/rate-limit.ts';
+import type { UseLimits } from '../core/serving/rate-limit.ts';
+import type { Share } from '../core/serving/shares.ts';
 import type { WorkCoefficients } from '../core/serving/work.ts';
 import type { EngineAddress } from '../engine/port.ts';
 import type { ReplicaState, Role } from '../fleet/port.ts';
@@ -18,6 +19,10 @@ export interface GatewaySnapshot {
 export interface KeySnapshot {
   readonly keyId: string;
   readonly tenantId: string;
+  /** Whose turn its requests take while they wait; absent: a share of its own, of weight 1. */
+  readonly share?: Share;
+  /** What it may use on all endpoints together; absent: not limited. */
+  readonly limits?: UseLimits;
 }
 
 export interface EndpointSnapshot {
@@ -32,7 +37,7 @@ export interface EndpointSnapshot {
   /** Share of each sums to 100. */
   readonly servedModels: readonly ServedModelSnapshot[];
   /** Paid by the token: what its tenant may send a minute, over all endpoints of the same key. */
-  readonly rateLimit?: MinuteLimits & { readonly key: string };
+  readonly rateLimit?: UseLimits & { readonly key: string };
   /** Paid by the token, and not paid for: it serves nothing. */
   readonly suspended?: boolean;
 }

@@ -62,7 +62,7 @@ export class State {
       const endpointId = before.get(id) as string;
       if (!endpoints.has(endpointId)) this.metrics.forget(endpointId);
     }
-    this.rates.apply(endpoints.values(), this.deps.monotonicMs());
+    this.rates.apply(endpoints.values(), snapshot.keys.values(), this.deps.monotonicMs());
     this.traffic.keep(new Set(endpoints.keys()));
   }
 }

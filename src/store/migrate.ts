@@ -11,6 +11,7 @@ import * as people from './migrations/0007-people.ts';
 import * as notify from './migrations/0008-notify.ts';
 import * as ledger from './migrations/0009-ledger.ts';
 import * as elastic from './migrations/0010-elastic.ts';
+import * as keyLimits from './migrations/0011-key-limits.ts';
 import * as ownModels from './migrations/0014-own-models.ts';
 import type { Database } from './schema.ts';
 
@@ -30,6 +31,7 @@ const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
   ['0008-notify', notify],
   ['0009-ledger', ledger],
   ['0010-elastic', elastic],
+  ['0011-key-limits', keyLimits],
   ['0014-own-models', ownModels],
 ];
 

@@ -40,6 +40,15 @@ export interface Database extends ElasticTables, TokenTables, PeopleTables, Gate
     revoked_at_ms: number | null;
     /** `{ "team": "search" }`: what its use is charged to. */
     labels_json: Generated<string>;
+    /** Its part among those that wait, against 1 of others. */
+    weight: Generated<number>;
+    /** What it may use, as the next three; null: not limited. */
+    requests_per_minute: Generated<number | null>;
+    tokens_per_minute: Generated<number | null>;
+    /** Unit-microseconds. */
+    work_us_per_minute: Generated<number | null>;
+    /** Requests on their way together. */
+    concurrency: Generated<number | null>;
   };
   ledger_transactions: {
     id: string;

@@ -33,14 +33,16 @@ function turnUs(queued: number): number {
     log: quiet,
     registry: new Registry(),
   };
-  const queue = { count: queued + 1, workUs: 1e15, bytes: 1e15, ageMs: 600_000 };
+  const queue = { count: 2 * queued + 2, workUs: 1e15, bytes: 1e15, ageMs: 600_000 };
   const model = new ServedModel({ ...snapshot, batchPerUnit: 1 }, deps, { ...DEFAULT_LIMITS, queue });
   const estimate = { work: { prefillUs: 1, decodeUs: 1 }, kvTokens: 10, outputTokens: 1, sequences: 1 };
+  const shares = Array.from({ length: 1_000 }, (_, n) => [{ id: `key-${n}`, weight: 1 + (n % 3) }]);
   const keyOf = (n: number) => ({ keyId: `key-${n}`, tenantId: 't-bench' });
   let running = model.reserve(keyOf(0), estimate);
   const join = (n: number) => {
     const waiter: Waiter = {
-      key: keyOf(n % 100),
+      key: keyOf(n % shares.length),
+      shares: shares[n % shares.length] ?? [],
       estimate,
       workUs: 2,
       bytes: 100,

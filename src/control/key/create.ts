@@ -7,7 +7,7 @@ import { requireCover } from '../permission.ts';
 import { Name, TenantId } from '../schemas.ts';
 import { KEY_PREFIX, makeSecret } from '../secret.ts';
 import { defineVerb, tenantOf } from '../verb.ts';
-import { Key, keyView, Labels, labelsWith, Role, Scope } from './schemas.ts';
+import { Key, keyView, Labels, labelsWith, limitColumns, optionalLimits, Role, Scope } from './schemas.ts';
 
 export const keyCreate = defineVerb({
   name: 'key.create',
@@ -20,6 +20,7 @@ export const keyCreate = defineVerb({
     role: Role.optional().describe('What it may do; inference when neither role nor scope is said'),
     scope: Scope.optional(),
     label: Labels.optional(),
+    ...optionalLimits,
   }),
   output: Key.extend({ key: z.string().nullable().describe('The key itself; null when the answer is a replay') }),
   once: ['key'],
@@ -41,15 +42,16 @@ export const keyCreate = defineVerb({
         created_at_ms: ctx.now(),
         revoked_at_ms: null,
         labels_json: JSON.stringify(labelsWith({}, input)),
+        ...limitColumns(input),
       };
-      await trx.insertInto('api_keys').values(row).execute();
+      const made = await trx.insertInto('api_keys').values(row).returningAll().executeTakeFirstOrThrow();
       await audit(trx, ctx, {
         verb: 'key.create',
         subject: row.id,
         tenantId,
         detail: { name: row.name, role, hint },
       });
-      return { ...keyView(row), key };
+      return { ...keyView(made), key };
     });
     ctx.changed();
     return answer;

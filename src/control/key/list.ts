@@ -12,7 +12,19 @@ export const keyList = defineVerb({
   route: { method: 'GET', path: '/keys' },
   input: z.strictObject({ tenantId: TenantFilter, ...PageInput }),
   output: pageOf(Key),
-  columns: ['keyId', 'hint', 'role', 'revokedAtMs', 'name', 'labels'],
+  columns: [
+    'keyId',
+    'hint',
+    'role',
+    'revokedAtMs',
+    'name',
+    'labels',
+    'weight',
+    'rpm',
+    'tpm',
+    'unitSecondsPerMinute',
+    'concurrency',
+  ],
   async run({ ctx, input }) {
     const scope = scopeOf(ctx, input);
     const rows = await ctx.db

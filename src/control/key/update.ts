@@ -5,11 +5,11 @@ import { notFound, scopeOf } from '../internal.ts';
 import { requireCover } from '../permission.ts';
 import { Id, Name } from '../schemas.ts';
 import { defineVerb } from '../verb.ts';
-import { Key, keyView, Labels, labelsWith } from './schemas.ts';
+import { Key, keyView, Labels, LIMITS, labelsWith, limitColumns, optionalLimits } from './schemas.ts';
 
 export const keyUpdate = defineVerb({
   name: 'key.update',
-  summary: 'Rename an API key, set labels on it (team=search) or take some away.',
+  summary: 'Rename an API key, set or take away labels (team=search), its limits and its weight among those that wait.',
   access: 'manage_keys',
   route: { method: 'POST', path: '/keys/{keyId}' },
   input: z.strictObject({
@@ -17,15 +17,18 @@ export const keyUpdate = defineVerb({
     name: Name.optional(),
     label: Labels.optional(),
     unlabel: z.array(z.string().min(1).max(40)).max(8).optional().describe('Names of labels to take away'),
+    ...optionalLimits,
+    unlimit: z.array(z.enum(LIMITS)).max(LIMITS.length).optional().describe('Limits to take away'),
   }),
   output: Key,
   async run({ ctx, input }) {
-    const { name, label, unlabel } = input;
-    if (name === undefined && label === undefined && unlabel === undefined) {
-      throw invalidField('keyId', 'say what to change: name, label or unlabel');
+    const { keyId: _, ...changes } = input;
+    if (Object.values(changes).every((change) => change === undefined)) {
+      throw invalidField('keyId', 'say what to change: name, label, unlabel, weight, a limit or unlimit');
     }
+    const limits = { ...withoutLimits(input.unlimit ?? []), ...limitColumns(input) };
     const scope = scopeOf(ctx);
-    return ctx.transaction(async (trx) => {
+    const answer = await ctx.transaction(async (trx) => {
       const before = await trx
         .selectFrom('api_keys')
         .selectAll()
@@ -37,7 +40,7 @@ export const keyUpdate = defineVerb({
       const labels = labelsWith(JSON.parse(before.labels_json) as Record<string, string>, input);
       const after = await trx
         .updateTable('api_keys')
-        .set({ name: name ?? before.name, labels_json: JSON.stringify(labels) })
+        .set({ name: input.name ?? before.name, labels_json: JSON.stringify(labels), ...limits })
         .where('id', '=', before.id)
         .returningAll()
         .executeTakeFirstOrThrow();
@@ -48,9 +51,22 @@ export const keyUpdate = defineVerb({
         .where('tenant_id', '=', after.tenant_id)
         .where('label', '!=', '')
         .execute();
-      const detail = { name: after.name, labels };
+      const detail = { name: after.name, labels, ...limits };
       await audit(trx, ctx, { verb: 'key.update', subject: after.id, tenantId: after.tenant_id, detail });
       return keyView(after);
     });
+    ctx.changed();
+    return answer;
   },
 });
+
+const COLUMN_OF = {
+  rpm: 'requests_per_minute',
+  tpm: 'tokens_per_minute',
+  unitSecondsPerMinute: 'work_us_per_minute',
+  concurrency: 'concurrency',
+} as const satisfies Record<(typeof LIMITS)[number], string>;
+
+function withoutLimits(names: readonly (typeof LIMITS)[number][]) {
+  return Object.fromEntries(names.map((name) => [COLUMN_OF[name], null]));
+}

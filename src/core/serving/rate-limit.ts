@@ -1,18 +1,25 @@
 /**
- * Requests and tokens per minute (RPM, TPM) of one tenant on one shared pool. Over any 60 s no more is let in than the
- * limits say; what was let in counts until it is 60 to 61 s old, for time is kept in seconds. A request reserves an
- * estimate of its tokens and settles to what it took. Memory is a fixed ring of counters, whatever the traffic. Time is
- * passed in and never goes back.
+ * What one caller may use: requests, tokens and work by the minute, and requests on their way together. Over any 60 s no
+ * more is let in than the limits say; what was let in counts until it is 60 to 61 s old, for time is kept in seconds. A
+ * request reserves an estimate of its tokens and work and settles to what it took. Memory is a fixed ring of counters for
+ * each kind that is limited, whatever the traffic. Time is passed in and never goes back.
  */
-export interface MinuteLimits {
-  readonly requestsPerMinute: number;
+export interface UseLimits {
+  readonly requestsPerMinute?: number | undefined;
   /** Prompt (cached ones too) and output tokens together. */
-  readonly tokensPerMinute: number;
+  readonly tokensPerMinute?: number | undefined;
+  /** Unit-microseconds. */
+  readonly workUsPerMinute?: number | undefined;
+  /** Requests that are not settled. */
+  readonly concurrency?: number | undefined;
 }
+
+export type LimitKind = 'requests' | 'tokens' | 'work' | 'concurrency';
 
 /** What one request holds of its minute. Only `RateLimiter` changes it. */
 export interface RateReservation {
   readonly tokens: number;
+  readonly workUs: number;
   /** When it was let in, in whole seconds. */
   readonly atS: number;
   readonly settled: boolean;
@@ -22,12 +29,16 @@ export type RateAnswer =
   | { readonly granted: true; readonly reservation: RateReservation }
   | {
       readonly granted: false;
-      readonly because: 'requests' | 'tokens';
-      /** Until the same request would be let in if nothing else came; Infinity: it alone is larger than the limit. */
+      readonly because: LimitKind;
+      /**
+       * Until the same request would be let in if nothing else came; Infinity: it alone is larger than the limit. Of
+       * concurrency nobody knows: a second.
+       */
       readonly waitMs: number;
     };
 
 export interface LimitView {
+  /** Infinity: not limited. */
   readonly limit: number;
   readonly remaining: number;
   /** Until nothing counts any more, if nothing else comes. */
@@ -36,58 +47,73 @@ export interface LimitView {
 
 /** Whole seconds that the last 60 s can touch. */
 const SECONDS = 61;
+const CONCURRENCY_WAIT_MS = 1_000;
 
 export class RateLimiter {
-  #limits: MinuteLimits;
+  #limits: UseLimits;
   readonly #requests = new Window();
   readonly #tokens = new Window();
+  readonly #workUs = new Window();
+  #running = 0;
 
-  constructor(limits: MinuteLimits) {
+  constructor(limits: UseLimits) {
     this.#limits = limits;
   }
 
   /** What was let in before counts under the new limits too. */
-  setLimits(limits: MinuteLimits): void {
+  setLimits(limits: UseLimits): void {
     this.#limits = limits;
   }
 
-  /** Lets a request in that will likely take so many tokens, or says what it does not fit into. */
-  reserve(tokens: number, nowMs: number): RateAnswer {
-    const refusal = this.look(tokens, nowMs);
+  /** Lets a request in that will likely take so many tokens and so much work, or says what it does not fit into. */
+  reserve(tokens: number, nowMs: number, workUs = 0): RateAnswer {
+    const refusal = this.look(tokens, nowMs, workUs);
     if (refusal !== null) return refusal;
     this.#requests.add(1, nowMs);
     this.#tokens.add(tokens, nowMs);
-    return { granted: true, reservation: { tokens, atS: this.#tokens.nowS, settled: false } };
+    this.#workUs.add(workUs, nowMs);
+    this.#running += 1;
+    return { granted: true, reservation: { tokens, workUs, atS: this.#tokens.nowS, settled: false } };
   }
 
-  /** What `reserve` would refuse it for, or null; holds nothing. */
-  look(tokens: number, nowMs: number): Extract<RateAnswer, { granted: false }> | null {
-    const { requestsPerMinute, tokensPerMinute } = this.#limits;
-    const requestsMs = this.#requests.waitMs(1, requestsPerMinute, nowMs);
-    const tokensMs = this.#tokens.waitMs(tokens, tokensPerMinute, nowMs);
-    if (requestsMs === 0 && tokensMs === 0) return null;
-    const because = requestsMs >= tokensMs ? 'requests' : 'tokens';
-    return { granted: false, because, waitMs: Math.max(requestsMs, tokensMs) };
+  /** What `reserve` would refuse it for, or null: of several the one that lasts longest; holds nothing. */
+  look(tokens: number, nowMs: number, workUs = 0): Extract<RateAnswer, { granted: false }> | null {
+    const { concurrency, requestsPerMinute, tokensPerMinute, workUsPerMinute } = this.#limits;
+    const waits: readonly (readonly [because: LimitKind, waitMs: number])[] = [
+      ['requests', this.#requests.waitMs(1, requestsPerMinute, nowMs)],
+      ['tokens', this.#tokens.waitMs(tokens, tokensPerMinute, nowMs)],
+      ['work', this.#workUs.waitMs(workUs, workUsPerMinute, nowMs)],
+      ['concurrency', this.#running + 1 > (concurrency ?? Number.POSITIVE_INFINITY) ? CONCURRENCY_WAIT_MS : 0],
+    ];
+    const [because, waitMs] = waits.reduce((longest, one) => (one[1] > longest[1] ? one : longest));
+    return waitMs === 0 ? null : { granted: false, because, waitMs };
   }
 
   /**
    * What it took in the end. Less than reserved is given back to its second, while that counts; more counts from now.
    * The request itself goes on counting, whatever became of it. Throws when it was settled before (a programmer's error).
    */
-  settle(reservation: RateReservation, tokens: number, nowMs: number): void {
+  settle(reservation: RateReservation, tokens: number, nowMs: number, workUs = 0): void {
     if (reservation.settled) throw new Error('A reservation settles once.');
     (reservation as { settled: boolean }).settled = true;
-    const delta = tokens - reservation.tokens;
-    if (delta > 0) this.#tokens.add(delta, nowMs);
-    else this.#tokens.giveBack(-delta, reservation.atS, nowMs);
+    this.#tokens.correct(tokens - reservation.tokens, reservation.atS, nowMs);
+    this.#workUs.correct(workUs - reservation.workUs, reservation.atS, nowMs);
+    this.#running -= 1;
   }
 
-  view(nowMs: number): { readonly requests: LimitView; readonly tokens: LimitView } {
-    const { requestsPerMinute, tokensPerMinute } = this.#limits;
+  view(nowMs: number): Readonly<Record<LimitKind, LimitView>> {
+    const limit = this.#limits.concurrency ?? Number.POSITIVE_INFINITY;
     return {
-      requests: this.#requests.view(requestsPerMinute, nowMs),
-      tokens: this.#tokens.view(tokensPerMinute, nowMs),
+      requests: this.#requests.view(this.#limits.requestsPerMinute, nowMs),
+      tokens: this.#tokens.view(this.#limits.tokensPerMinute, nowMs),
+      work: this.#workUs.view(this.#limits.workUsPerMinute, nowMs),
+      concurrency: { limit, remaining: Math.max(0, limit - this.#running), resetMs: 0 },
     };
+  }
+
+  /** Nothing of it counts any more. */
+  isIdle(nowMs: number): boolean {
+    return this.#running === 0 && this.view(nowMs).requests.resetMs === 0;
   }
 }
 
@@ -102,13 +128,16 @@ class Window {
     this.#put(this.nowS, count);
   }
 
-  giveBack(count: number, atS: number, nowMs: number): void {
+  /** More counts from now, less is given back to its second. */
+  correct(delta: number, atS: number, nowMs: number): void {
     this.#advance(nowMs);
-    if (this.nowS - atS < SECONDS) this.#put(atS, -count);
+    if (delta > 0) this.#put(this.nowS, delta);
+    else if (this.nowS - atS < SECONDS) this.#put(atS, delta);
   }
 
   /** Until so much more fits under the limit. */
-  waitMs(count: number, limit: number, nowMs: number): number {
+  waitMs(count: number, limit: number | undefined, nowMs: number): number {
+    if (limit === undefined) return 0;
     this.#advance(nowMs);
     if (count > limit) return Number.POSITIVE_INFINITY;
     let over = this.#total + count - limit;
@@ -120,13 +149,14 @@ class Window {
     return 0;
   }
 
-  view(limit: number, nowMs: number): LimitView {
+  view(limit: number | undefined, nowMs: number): LimitView {
     this.#advance(nowMs);
-    const remaining = Math.max(0, limit - this.#total);
+    const most = limit ?? Number.POSITIVE_INFINITY;
+    const remaining = Math.max(0, most - this.#total);
     let atS = this.nowS;
     while (atS > this.nowS - SECONDS && this.#countOf(atS) === 0) atS -= 1;
     const resetMs = atS > this.nowS - SECONDS ? leavesMs(atS) - nowMs : 0;
-    return { limit, remaining, resetMs };
+    return { limit: most, remaining, resetMs };
   }
 
   #advance(nowMs: number): void {

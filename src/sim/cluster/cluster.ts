@@ -1,5 +1,5 @@
 import { OutputLengths } from '../../core/serving/output-lengths.ts';
-import { DEFAULT_QUEUE_LIMITS, DeadlineQueue } from '../../core/serving/queue.ts';
+import { DEFAULT_QUEUE_LIMITS, FairQueue } from '../../core/serving/queue.ts';
 import { mostHeadroom } from '../../core/serving/routing.ts';
 import { NO_WORK, totalUs, workOf } from '../../core/serving/work.ts';
 import type { TraceRequest } from '../../workload/trace.ts';
@@ -22,6 +22,8 @@ const TICK = 6;
 
 const ATTEMPTS_MAX = 2;
 const QUEUE_COUNT_MAX = 1_000_000;
+/** Traces do not say whose a request is. */
+const ONE_SHARE = [{ id: 'key', weight: 1 }] as const;
 /** Output that a request could ask for at most. */
 const MAX_TOKENS = 32_768;
 
@@ -39,7 +41,7 @@ export class Cluster {
   readonly #events = new EventQueue();
   readonly #fleet: SimFleet;
   readonly #lengths = new OutputLengths();
-  readonly #queue: DeadlineQueue<Job>;
+  readonly #queue: FairQueue<Job>;
   readonly #machines = new Map<number, Machine>();
   readonly #units = new Map<number, SimUnit>();
   readonly #transfers = new Map<number, Job>();
@@ -63,7 +65,7 @@ export class Cluster {
     this.#meter = meter;
     this.#listener = listener;
     this.#rates = ratesOf(config.unit);
-    this.#queue = new DeadlineQueue({
+    this.#queue = new FairQueue({
       ...DEFAULT_QUEUE_LIMITS,
       count: QUEUE_COUNT_MAX,
       workUs: Number.MAX_VALUE,
@@ -139,6 +141,7 @@ export class Cluster {
       estimate: { work, kvTokens: promptTokens + expected, outputTokens: expected, sequences: 1 },
       workUs: totalUs(work),
       bytes: 0,
+      shares: ONE_SHARE,
       ticket: null,
       machine: null,
       charged: NO_WORK,
@@ -271,7 +274,7 @@ export class Cluster {
   #pump(): void {
     for (const job of this.#queue.takeExpired(this.#nowMs)) this.#end(job, 'expired');
     for (let head = this.#queue.head(); head !== undefined && this.#mayEnter(head); head = this.#queue.head()) {
-      this.#queue.remove(head);
+      this.#queue.take();
       this.#enter(head);
     }
     this.#planWake();
@@ -282,7 +285,7 @@ export class Cluster {
     if (head === undefined) return;
     const fitMs =
       this.#fleet.entrances.length === 0 ? Number.POSITIVE_INFINITY : this.#policies.gate.wakeMs(head, this.#nowMs);
-    const dueMs = Math.max(this.#nowMs, Math.min(fitMs, this.#queue.headDeadlineMs()));
+    const dueMs = Math.max(this.#nowMs, Math.min(fitMs, this.#queue.nextDeadlineMs()));
     if (dueMs >= this.#wakeAtMs) return;
     this.#wakeAtMs = dueMs;
     this.#events.put(dueMs, WAKE, 0);

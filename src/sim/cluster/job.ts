@@ -1,4 +1,5 @@
 import type { Estimate } from '../../core/serving/admission.ts';
+import type { Share } from '../../core/serving/shares.ts';
 import type { Work } from '../../core/serving/work.ts';
 import type { TraceRequest } from '../../workload/trace.ts';
 import type { Machine } from './machine.ts';
@@ -16,6 +17,7 @@ export interface Job {
   readonly estimate: Estimate;
   readonly workUs: number;
   readonly bytes: number;
+  readonly shares: readonly Share[];
   /** What the gate holds for it while it is inside. */
   ticket: unknown;
   machine: Machine | null;
