@@ -18,15 +18,19 @@ export interface AdmitOptions {
   readonly monotonicMs: () => number;
 }
 
+/** For one round trip to where gateways share, and the turns of others. */
+const LEASE_WAIT_MS = 250;
+
 /** Whether it would enter now, behind those that wait: nobody overtakes. */
 export function fitBehindQueue({ served, estimated, monotonicMs }: AdmitOptions): Fit {
   const fit = served.admission.fit(estimated, monotonicMs(), served.queue.workUs);
   if (!fit.fits || served.queue.size === 0) return fit;
-  return { fits: false, because: 'batch', waitMs: 1 };
+  return { fits: false, because: served.admission.isLeased ? 'lease' : 'batch', waitMs: 1 };
 }
 
 /** Whether waiting can help at all: with no unit ready only when one is expected in time. */
 export function mayWait({ served, waitMs }: AdmitOptions, fit: Fit): boolean {
+  if (!fit.fits && fit.because === 'lease') return true;
   if (fit.fits || waitMs <= 0) return false;
   return fit.because !== 'units' || (served.etaMs() ?? Number.POSITIVE_INFINITY) <= waitMs;
 }
@@ -37,6 +41,7 @@ export function mayWait({ served, waitMs }: AdmitOptions, fit: Fit): boolean {
  */
 export async function admit(exchange: Exchange, options: AdmitOptions): Promise<void> {
   const { served, key, estimated } = options;
+  served.demand.asked(key.keyId, estimated, options.monotonicMs());
   const fit = fitBehindQueue(options);
   if (fit.fits) {
     exchange.reservation = served.reserve(key, estimated);
@@ -60,7 +65,8 @@ function place(exchange: Exchange, options: AdmitOptions, fit: Fit): Promise<voi
       estimate: estimated,
       workUs: totalUs(estimated.work),
       bytes,
-      deadlineMs: options.monotonicMs() + waitMs,
+      // What only the lease stands against is asked for first, also where nothing else is waited for.
+      deadlineMs: options.monotonicMs() + Math.max(waitMs, !fit.fits && fit.because === 'lease' ? LEASE_WAIT_MS : 0),
       admit: (reservation: Reservation) => {
         exchange.reservation = reservation;
         resolve();

@@ -9,6 +9,7 @@ import { Exchange } from './exchange.ts';
 import { findModel, listModels } from './models.ts';
 import { serve } from './pipeline.ts';
 import { sendError, sendJson } from './respond.ts';
+import { type Counters, type Sharing, startSharing } from './sharing.ts';
 import type { SignalTotals } from './signals.ts';
 import type { GatewaySnapshot } from './snapshot.ts';
 import { State } from './state.ts';
@@ -41,6 +42,8 @@ export interface Gateway {
   stats(): GatewayStats;
   /** Sequences that this gateway runs on a replica; null: it does not know it. */
   runningOn(replicaId: string): number | null;
+  /** From now on shares capacity with other gateways, by leases. Returns what is known of that, and how to stop. */
+  share(counters: Counters, gatewayId: string): Sharing;
   /** Cuts what is running and closes every connection to engines. */
   close(): Promise<void>;
 }
@@ -61,6 +64,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     drain: (drainMs) => drain(state, drainMs),
     stats: () => statsOf(state),
     runningOn: (replicaId) => runningOn(state, replicaId),
+    share: (counters, gatewayId) => startSharing({ state, counters, gatewayId }),
     close: async () => {
       await drain(state, 0);
       for (const model of state.served.values()) model.retire();

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { CubitError } from '../../core/errors.ts';
+import { CubitError } from '../core/errors.ts';
 import type { Counters, ModelReport, SharedLease } from './port.ts';
 
 const script = readFileSync(new URL('./exchange.lua', import.meta.url), 'utf8');

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LocalRedis, startLocalRedis } from '../local-redis.ts';
 import { countersSuite } from './counters.case.ts';
+import { type LocalRedis, startLocalRedis } from './local-redis.ts';
 import type { Counters } from './port.ts';
 import { redisCounters } from './redis.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { exchangeLease, type LeaseReport, noSharedCapacity } from '../../core/serving/shared-capacity.ts';
+import { exchangeLease, type LeaseReport, noSharedCapacity } from '../core/serving/shared-capacity.ts';
 import type { Counters } from './port.ts';
 
 /** What every implementation keeps. `make` gives fresh counters on the clock that is passed. */

@@ -1,9 +1,4 @@
-import {
-  exchangeLease,
-  LEASE_MS_MAX,
-  noSharedCapacity,
-  type SharedCapacity,
-} from '../../core/serving/shared-capacity.ts';
+import { exchangeLease, LEASE_MS_MAX, noSharedCapacity, type SharedCapacity } from '../core/serving/shared-capacity.ts';
 import type { Counters } from './port.ts';
 
 const KEEP_MS = 120_000;

@@ -1,4 +1,4 @@
-import type { Lease, LeaseReport } from '../../core/serving/shared-capacity.ts';
+import type { Lease, LeaseReport } from '../core/serving/shared-capacity.ts';
 
 export interface ModelReport {
   readonly servedModelId: string;
