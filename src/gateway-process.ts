@@ -9,20 +9,23 @@ import { shipTo } from './control/feed/receipts.ts';
 import { createTurns } from './control/turns.ts';
 import { receiptShipper } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
+import { countersOf } from './counters/make.ts';
+import { remoteCounters } from './counters/remote.ts';
 import { connectEngine } from './engine/connect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
 import { type Follower, followControl } from './gateway/feed/follow.ts';
 import { SnapshotFile } from './gateway/feed/keep.ts';
-import { REPORT_PATH } from './gateway/feed/wire.ts';
+import { LEASES_PATH, REPORT_PATH } from './gateway/feed/wire.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { sendError, sendJson } from './gateway/respond.ts';
+import type { Sharing } from './gateway/sharing.ts';
 import { listen, mayScrape, urlOf } from './listener.ts';
 import type { Logger } from './log.ts';
 import { isLoopback, passOn } from './pass-on.ts';
 import { lockDataFolder } from './store/lock.ts';
 
 export interface GatewayProcessOptions {
-  readonly config: Pick<Config, 'host' | 'port' | 'drainMs' | 'bodyBytesMax'>;
+  readonly config: Pick<Config, 'host' | 'port' | 'drainMs' | 'bodyBytesMax' | 'redis' | 'redisPrefix'>;
   /** Of the control plane. */
   readonly controlUrl: string;
   readonly token: string;
@@ -72,6 +75,9 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   const apply = gateway.apply;
   const follower = followControl({ url: controlUrl, token, file, apply, now: Date.now, log });
   const state = { stopping: false };
+  const counters =
+    config.redis === null ? remoteCounters(controlUrl + LEASES_PATH, token) : await countersOf(config, log);
+  const sharing = gateway.share(counters, gatewayId);
   const reports = createTurns({
     work: () => report(controlUrl, token, reportOf(gatewayId, gateway.stats().servedModels)),
     gapMs: REPORT_MS,
@@ -81,6 +87,8 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   });
   const closeParts = async () => {
     await reports.stop();
+    await sharing.stop();
+    await counters.close();
     await gateway.close();
     await recorder.close();
     await follower.stop();
@@ -94,7 +102,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   server.removeAllListeners('request');
   server.on(
     'request',
-    answers({ gateway, follower, registry, token, state, log, rest: shared ? passOn(controlUrl) : null }),
+    answers({ sharing, gateway, follower, registry, token, state, log, rest: shared ? passOn(controlUrl) : null }),
   );
   const url = urlOf(server, config.host);
   log.info({ url, controlUrl, folder, gatewayId, pid: process.pid }, 'gateway started');
@@ -158,6 +166,7 @@ function registerFeed(registry: Registry, follower: Follower): void {
 }
 
 interface Answering {
+  readonly sharing: Sharing;
   readonly gateway: Gateway;
   readonly follower: Follower;
   readonly registry: Registry;
@@ -167,7 +176,7 @@ interface Answering {
   readonly rest: ((req: IncomingMessage, res: ServerResponse) => void) | null;
 }
 
-function answers({ gateway, follower, registry, token, state, log, rest }: Answering) {
+function answers({ sharing, gateway, follower, registry, token, state, log, rest }: Answering) {
   return (req: IncomingMessage, res: ServerResponse): void => {
     if (gateway.handle(req, res)) return;
     const [path = ''] = (req.url ?? '').split('?', 1);
@@ -175,7 +184,7 @@ function answers({ gateway, follower, registry, token, state, log, rest }: Answe
     if (path === '/readyz') {
       const { source, connected, ageMs } = follower.status();
       const word = state.stopping ? 'stopping' : source === 'none' ? 'waiting for the control plane' : 'ready';
-      const snapshot = { source, controlConnected: connected, snapshotAgeMs: ageMs };
+      const snapshot = { source, controlConnected: connected, snapshotAgeMs: ageMs, sharing: sharing.status() };
       return void sendJson(
         res,
         word === 'ready' ? 200 : 503,

@@ -16,6 +16,7 @@ import { createSender } from './control/delivery/sender.ts';
 import { SnapshotFeed } from './control/feed/feed.ts';
 import { Gateways } from './control/feed/gateways.ts';
 import { feedHandler } from './control/feed/http.ts';
+import { grantLeases } from './control/feed/leases.ts';
 import { storeShipped } from './control/feed/receipts.ts';
 import { controlApp } from './control/http.ts';
 import { startJobs } from './control/jobs/runner.ts';
@@ -31,6 +32,7 @@ import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
+import { countersOf } from './counters/make.ts';
 import { connectEngine } from './engine/connect.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
@@ -39,6 +41,7 @@ import { LocalFleet, type LocalTemplate } from './fleet/local/fleet.ts';
 import type { Fleet } from './fleet/port.ts';
 import { StaticFleet, type StaticServer } from './fleet/static/fleet.ts';
 import { createGateway, type GatewayStats } from './gateway/gateway.ts';
+import type { Sharing } from './gateway/sharing.ts';
 import { listen, requestListener, urlOf } from './listener.ts';
 import type { Logger } from './log.ts';
 import { startScaler } from './scaler/loop.ts';
@@ -217,6 +220,17 @@ async function start(
   const callAsOperator: SeedCall = (verb, input, idempotencyKey) =>
     callVerb(control, verb, { actor: { kind: 'operator' }, input, idempotencyKey });
   const readiness = { stopping: false };
+  // This process's own gateway shares from the moment another one does.
+  let sharing: Sharing | null = null;
+  const counters = await countersOf(config, log);
+  const share = () => {
+    if (config.workers === 0) sharing ??= gateway.share(counters, newId('request'));
+  };
+  if (config.redis !== null) share();
+  teardown.push(async () => {
+    await sharing?.stop();
+    await counters.close();
+  });
   const answer = requestListener(
     [
       (req, res) => gateway.handle(req, res),
@@ -227,6 +241,10 @@ async function start(
         report: async (body) => {
           gateways.report(body);
           return {};
+        },
+        leases: (body) => {
+          share();
+          return grantLeases(counters, body);
         },
       }),
     ],

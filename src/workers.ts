@@ -54,7 +54,7 @@ export async function putWorkersBefore(
     return new Worker(
       name,
       [cli, '--json', '--data', config.dataDir, 'gateway', '--name', name, ...args],
-      gatewayToken,
+      { CUBIT_GATEWAY_TOKEN: gatewayToken, ...(config.redis !== null && { CUBIT_REDIS: config.redis }) },
       log,
     );
   });
@@ -81,11 +81,11 @@ class Worker {
   readonly #running: Promise<void>;
   #child: ChildProcess | null = null;
 
-  constructor(name: string, args: readonly string[], token: string, log: Logger) {
+  constructor(name: string, args: readonly string[], secrets: NodeJS.ProcessEnv, log: Logger) {
     this.#name = name;
     this.#log = log;
     this.#start = () => {
-      const env = { ...process.env, CUBIT_GATEWAY_TOKEN: token };
+      const env = { ...process.env, ...secrets };
       return spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
     };
     const { promise, resolve, reject } = Promise.withResolvers<void>();

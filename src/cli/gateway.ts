@@ -74,6 +74,7 @@ async function gateway(
   if (flags.json) console.log(JSON.stringify({ event: 'ready', url: running.url, pid: process.pid, name: flags.name }));
   else if (!stop.asked) console.log(`Ready. Ctrl-C stops it.`);
   await stop.done;
+  process.stdin.destroy();
   say('Stopped.');
 }
 

@@ -12,6 +12,7 @@ interface UpFlags {
   log?: string;
   demo?: boolean;
   workers?: string;
+  redis?: string;
 }
 
 /** `cubit up` (what `npm start` runs): everything in one process, until it is told to stop. */
@@ -23,6 +24,7 @@ export function addUp(program: Command): void {
     .option('--port <port>', 'port to listen on; 0 = any free one (default: 8420)')
     .option('--log <file>', 'file for the structured log, or - for stderr (default: stderr when piped, else a file)')
     .option('--workers <n>', 'gateway processes behind the port (default: none, the main process is the gateway)')
+    .option('--redis <url>', 'Redis or Valkey by which gateways on several machines share capacity (CUBIT_REDIS)')
     .option('--no-demo', 'create no demo tenant and endpoint')
     .action(async (flags: UpFlags) => {
       const options = program.opts<{ data?: string; json?: boolean }>();
@@ -31,6 +33,7 @@ export function addUp(program: Command): void {
         host: flags.host,
         port: flags.port,
         workers: flags.workers,
+        redis: flags.redis,
         demo: flags.demo === false ? false : undefined,
       });
       await up(config, { log: flags.log, json: options.json ?? false });

@@ -20,6 +20,9 @@ export interface AdmitOptions {
   readonly monotonicMs: () => number;
 }
 
+/** For one round trip to where gateways share, and the turns of others. */
+const LEASE_WAIT_MS = 250;
+
 /** Whether it would enter now: behind those that wait, unless it is its share's turn before theirs. */
 export function fitBehindQueue(options: AdmitOptions): Fit {
   const { served, estimated, monotonicMs } = options;
@@ -28,7 +31,8 @@ export function fitBehindQueue(options: AdmitOptions): Fit {
   const turn = turnOf(options);
   const isNext = queue.isNext(turn);
   const fit = served.admission.fit(estimated, monotonicMs(), isNext ? 0 : queue.aheadUs(turn));
-  return fit.fits && !isNext ? { fits: false, because: 'batch', waitMs: 1 } : fit;
+  if (!fit.fits || isNext) return fit;
+  return { fits: false, because: served.admission.isLeased ? 'lease' : 'batch', waitMs: 1 };
 }
 
 /** How it stands in line. */
@@ -43,6 +47,7 @@ function turnOf({ served, key, estimated, bytes, waitMs, monotonicMs }: AdmitOpt
 
 /** Whether waiting can help at all: with no unit ready only when one is expected in time. */
 export function mayWait({ served, waitMs }: AdmitOptions, fit: Fit): boolean {
+  if (!fit.fits && fit.because === 'lease') return true;
   if (fit.fits || waitMs <= 0) return false;
   return fit.because !== 'units' || (served.etaMs() ?? Number.POSITIVE_INFINITY) <= waitMs;
 }
@@ -53,6 +58,7 @@ export function mayWait({ served, waitMs }: AdmitOptions, fit: Fit): boolean {
  */
 export async function admit(exchange: Exchange, options: AdmitOptions): Promise<void> {
   const { served, key, estimated } = options;
+  served.demand.asked(key.keyId, estimated, options.monotonicMs());
   const fit = fitBehindQueue(options);
   if (fit.fits) {
     if (served.queue.size > 0) served.queue.passedBy(turnOf(options));
@@ -70,12 +76,14 @@ export async function admit(exchange: Exchange, options: AdmitOptions): Promise<
 }
 
 function place(exchange: Exchange, options: AdmitOptions, fit: Fit): Promise<void> {
-  const { served, key, estimated } = options;
+  const { served, key, estimated, waitMs } = options;
   return new Promise((resolve, reject) => {
     const waiter: Waiter = {
       ...turnOf(options),
       key,
       estimate: estimated,
+      // What only the lease stands against is asked for first, also where nothing else is waited for.
+      deadlineMs: options.monotonicMs() + Math.max(waitMs, !fit.fits && fit.because === 'lease' ? LEASE_WAIT_MS : 0),
       admit: (reservation: Reservation) => {
         exchange.reservation = reservation;
         resolve();

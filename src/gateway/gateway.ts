@@ -10,6 +10,7 @@ import { Exchange } from './exchange.ts';
 import { findModel, listModels } from './models.ts';
 import { serve } from './pipeline.ts';
 import { sendError, sendJson } from './respond.ts';
+import { type Counters, type Sharing, startSharing } from './sharing.ts';
 import type { SignalTotals } from './signals.ts';
 import type { GatewaySnapshot } from './snapshot.ts';
 import { State } from './state.ts';
@@ -44,6 +45,8 @@ export interface Gateway {
   runningOn(replicaId: string): number | null;
   /** How a replica's requests have ended lately; null: it does not know it. */
   healthOf(replicaId: string): HealthView | null;
+  /** From now on shares capacity with other gateways, by leases. Returns what is known of that, and how to stop. */
+  share(counters: Counters, gatewayId: string): Sharing;
   /** Cuts what is running and closes every connection to engines. */
   close(): Promise<void>;
 }
@@ -65,6 +68,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     stats: () => statsOf(state),
     runningOn: (replicaId) => runningOn(state, replicaId),
     healthOf: (replicaId) => healthOf(state, replicaId),
+    share: (counters, gatewayId) => startSharing({ state, counters, gatewayId }),
     close: async () => {
       await drain(state, 0);
       for (const model of state.served.values()) model.retire();

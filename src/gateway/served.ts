@@ -1,10 +1,17 @@
-import { Admission, type AdmissionLimits, type Estimate, type Reservation } from '../core/serving/admission.ts';
+import {
+  Admission,
+  type AdmissionLease,
+  type AdmissionLimits,
+  type Estimate,
+  type Reservation,
+} from '../core/serving/admission.ts';
 import { PromptLengths } from '../core/serving/prompt-lengths.ts';
 import { FairQueue, type Offer, type Waiting } from '../core/serving/queue.ts';
 import { Router } from '../core/serving/routing.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
 import type { Role } from '../fleet/port.ts';
 import { ADAPTERS_PER_REPLICA, AdapterLoads } from './adapters.ts';
+import { Demand } from './demand.ts';
 import type { GatewayDeps } from './deps.ts';
 import { Fitness } from './fitness.ts';
 import type { GatewayLimits } from './limits.ts';
@@ -41,6 +48,11 @@ export class ServedModel {
   readonly signals = noSignals();
   readonly fitness: Fitness;
   readonly adapterLoads = new AdapterLoads();
+  readonly demand = new Demand();
+  /** Of several gateways without a common lease, the part of everything that is this one's. */
+  share = 1;
+  /** Asks for a new lease now. */
+  askLease: () => void = () => {};
   readonly replicas = new Map<string, Replica>();
   /** For `/metrics`. */
   readonly timings = newTimings();
@@ -103,7 +115,20 @@ export class ServedModel {
   /** What serves now, and how much: units that are kept out have no capacity to give. */
   #refit(): void {
     this.#takeStock();
-    this.admission.setLimits(limitsOf(this.snapshot, this.#readyUnits()), this.#deps.monotonicMs());
+    this.admission.setLimits(this.limits(), this.#deps.monotonicMs());
+    this.pump();
+  }
+
+  /** What all gateways together may let in, and this one's share of it. */
+  limits(): AdmissionLimits {
+    return { ...limitsOf(this.snapshot, this.#readyUnits()), share: this.share };
+  }
+
+  /** With a lease, what it says; without, `share` of everything. */
+  takeLease(lease: AdmissionLease | null, share: number): void {
+    this.share = share;
+    this.admission.setLimits(this.limits(), this.#deps.monotonicMs());
+    this.admission.setLease(lease, this.#deps.monotonicMs());
     this.pump();
   }
 
@@ -152,6 +177,7 @@ export class ServedModel {
       if (!fit.fits) {
         // A full engine gets free by a settlement, which calls this again; only the bucket drains with time.
         if (fit.because === 'bucket') wakeMs = fit.waitMs;
+        if (fit.because === 'lease') this.askLease();
         break;
       }
       this.queue.take();

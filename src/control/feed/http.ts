@@ -1,13 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { json as jsonOf } from 'node:stream/consumers';
 import { CubitError, toCubitError } from '../../core/errors.ts';
-import { BEAT_MS, FEED_PATH, type FeedPlace, RECEIPTS_PATH, REPORT_PATH } from '../../gateway/feed/wire.ts';
+import {
+  BEAT_MS,
+  FEED_PATH,
+  type FeedPlace,
+  LEASES_PATH,
+  RECEIPTS_PATH,
+  REPORT_PATH,
+} from '../../gateway/feed/wire.ts';
 import { sendError, sendJson } from '../../gateway/respond.ts';
 import { sameToken } from '../operator-token.ts';
 import type { SnapshotFeed } from './feed.ts';
 
 const BODY_BYTES_MAX = 16 * 2 ** 20;
 const GATEWAYS_MAX = 1_000;
+const PATHS: ReadonlySet<string> = new Set([FEED_PATH, LEASES_PATH, RECEIPTS_PATH, REPORT_PATH]);
 
 export interface FeedHttpDeps {
   readonly feed: SnapshotFeed;
@@ -17,6 +25,8 @@ export interface FeedHttpDeps {
   readonly storeReceipts: (lines: readonly string[]) => Promise<void>;
   /** What a gateway reports of itself; its answer goes back. Throws `invalid_request`. */
   readonly report: (report: unknown) => Promise<object>;
+  /** Leases of shared capacity, for gateways without Redis. */
+  readonly leases: (reports: unknown) => Promise<object>;
 }
 
 /** The control plane's side of its gateways: snapshot stream, receipts, reports. False = not ours, untouched. */
@@ -38,12 +48,13 @@ export function feedHandler(deps: FeedHttpDeps): (req: IncomingMessage, res: Ser
     if (req.method !== 'POST') throw new CubitError('method_not_allowed', 'Use POST for this.');
     const body = await bodyOf(req);
     if (path === REPORT_PATH) return sendJson(res, 200, await deps.report(body));
+    if (path === LEASES_PATH) return sendJson(res, 200, await deps.leases(body));
     await deps.storeReceipts(receiptLines(body));
     sendJson(res, 200, {});
   };
   return (req, res) => {
     const [path = ''] = (req.url ?? '').split('?', 1);
-    if (path !== FEED_PATH && path !== RECEIPTS_PATH && path !== REPORT_PATH) return false;
+    if (!PATHS.has(path)) return false;
     res.on('error', () => {});
     req.on('error', () => {});
     serve(path, req, res).catch((error: unknown) => sendError(res, toCubitError(error)));

@@ -20,6 +20,19 @@ export interface AdmissionLimits {
   readonly latency?: LatencyGuard;
   /** Prefill and decode each have machines of their own; fixed for the life of an `Admission`. */
   readonly poolsApart?: boolean;
+  /** Of several gateways without a common lease: the part that is this one's; 1 unless said. */
+  readonly share?: number;
+}
+
+/** What this gateway may let in until its next lease, of what several share (`shared-capacity.ts`). */
+export interface AdmissionLease {
+  readonly grantUs: number;
+  /** Of the bucket that all share. */
+  readonly levelUs: number;
+  readonly sequences: number;
+  readonly kvTokens: number;
+  /** `spentUs` of the report that it answers: what was spent since is part of the grant. */
+  readonly reportedUs: number;
 }
 
 export interface Estimate {
@@ -36,7 +49,7 @@ export type Fit =
   | { readonly fits: true }
   | {
       readonly fits: false;
-      readonly because: 'units' | 'bucket' | 'batch' | 'kv' | 'ttft' | 'tpot';
+      readonly because: 'units' | 'bucket' | 'lease' | 'batch' | 'kv' | 'ttft' | 'tpot';
       readonly waitMs: number;
     };
 
@@ -66,6 +79,8 @@ export interface Reservation {
   readonly prefilled: boolean;
 }
 
+/** Until the next lease, about. */
+const LEASE_WAIT_MS = 100;
 /** How long prefill that was let in counts: about as long as an answer's decoding, which it slows. */
 const PREFILL_MEMORY_MS = 10_000;
 
@@ -90,6 +105,7 @@ export class Admission {
   #reservedUs = 0;
   #settledUs = 0;
   #returnedUs = 0;
+  #lease: AdmissionLease | null = null;
 
   constructor(limits: AdmissionLimits, nowMs: number) {
     this.#limits = limits;
@@ -102,7 +118,25 @@ export class Admission {
 
   setLimits(limits: AdmissionLimits, nowMs: number): void {
     this.#limits = limits;
-    for (const pool of this.#pools) pool.bucket = withUnits(pool.bucket, limits.readyUnits, nowMs);
+    for (const pool of this.#pools) pool.bucket = withUnits(pool.bucket, limits.readyUnits, nowMs, limits.share);
+  }
+
+  /** From now on only what the lease holds is let in; null: what this gateway has by itself. For one pool only. */
+  setLease(lease: AdmissionLease | null, nowMs: number): void {
+    this.#lease = lease;
+    const [pool] = this.#pools;
+    if (lease === null || pool === undefined) return;
+    const levelUs = Math.max(0, lease.levelUs + this.spentUs - lease.reportedUs);
+    pool.bucket = { ...drained(pool.bucket, nowMs), levelUs };
+  }
+
+  get isLeased(): boolean {
+    return this.#lease !== null;
+  }
+
+  /** Work let in and not given back since the beginning. */
+  get spentUs(): number {
+    return this.#reservedUs - this.#returnedUs;
   }
 
   /** Whether the estimate may enter now, behind `aheadUs` of waiting work; if not, why and the predicted wait in ms. */
@@ -114,12 +148,16 @@ export class Admission {
       bucketMs = Math.max(bucketMs, drainMs(bucket, workUs(estimate.work), nowMs, aheadUs));
     }
     if (bucketMs > 0) return { fits: false, because: 'bucket', waitMs: bucketMs };
+    if (this.#lease !== null && !this.#isWithin(this.#lease, estimate, aheadUs)) {
+      return { fits: false, because: 'lease', waitMs: LEASE_WAIT_MS };
+    }
     // An idle engine takes anything: what is too large for it is the engine's to say.
     if (this.#running === 0) return { fits: true };
-    if (this.#running + estimate.sequences > batchPerUnit * readyUnits) {
+    const share = this.#limits.share ?? 1;
+    if (this.#running + estimate.sequences > Math.ceil(batchPerUnit * readyUnits * share)) {
       return { fits: false, because: 'batch', waitMs: this.#slotMs() };
     }
-    if (this.#kvTokens + estimate.kvTokens > kvTokensPerUnit * readyUnits) {
+    if (this.#kvTokens + estimate.kvTokens > kvTokensPerUnit * readyUnits * share) {
       return { fits: false, because: 'kv', waitMs: this.#slotMs() };
     }
     const breach = this.#breach(estimate, nowMs);
@@ -177,7 +215,7 @@ export class Admission {
   view(nowMs: number): AdmissionView {
     return {
       levelUs: Math.ceil(Math.max(...this.#pools.map(({ bucket }) => drained(bucket, nowMs).levelUs))),
-      capacityUs: capacityUs(this.#limits.readyUnits),
+      capacityUs: Math.floor(capacityUs(this.#limits.readyUnits) * (this.#limits.share ?? 1)),
       readyUnits: this.#limits.readyUnits,
       running: this.#running,
       kvTokens: this.#kvTokens,
@@ -186,6 +224,14 @@ export class Admission {
       settledUs: this.#settledUs,
       returnedUs: this.#returnedUs,
     };
+  }
+
+  #isWithin(lease: AdmissionLease, estimate: Estimate, aheadUs: number): boolean {
+    const leftUs = lease.grantUs - (this.spentUs - lease.reportedUs) - aheadUs;
+    if (totalUs(estimate.work) > leftUs) return false;
+    if (this.#running === 0) return true;
+    const { sequences, kvTokens } = lease;
+    return this.#running + estimate.sequences <= sequences && this.#kvTokens + estimate.kvTokens <= kvTokens;
   }
 
   #breach(estimate: Estimate, nowMs: number) {

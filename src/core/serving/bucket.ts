@@ -8,13 +8,15 @@ export interface Bucket {
   /** The latest instant seen; a clock that goes back changes nothing. */
   readonly atMs: number;
   readonly units: number;
+  /** The part of rate and capacity that is this bucket's, where several stand for one contract; 1 = all of it. */
+  readonly share: number;
 }
 
 /** Unit-microseconds that one unit supplies in a millisecond. */
 const US_PER_UNIT_MS = 1_000;
 
 export function emptyBucket(units: number, nowMs: number): Bucket {
-  return { levelUs: 0, atMs: nowMs, units };
+  return { levelUs: 0, atMs: nowMs, units, share: 1 };
 }
 
 /** How long a burst may run ahead of the units, in seconds: few units are lumpy and get longer, many get 5 s. */
@@ -28,13 +30,13 @@ export function capacityUs(units: number): number {
 
 export function drained(bucket: Bucket, nowMs: number): Bucket {
   if (nowMs <= bucket.atMs) return bucket;
-  const suppliedUs = (nowMs - bucket.atMs) * bucket.units * US_PER_UNIT_MS;
+  const suppliedUs = (nowMs - bucket.atMs) * bucket.units * bucket.share * US_PER_UNIT_MS;
   return { ...bucket, levelUs: Math.max(0, bucket.levelUs - suppliedUs), atMs: nowMs };
 }
 
 /** Time before this instant counts at the old rate. */
-export function withUnits(bucket: Bucket, units: number, nowMs: number): Bucket {
-  return { ...drained(bucket, nowMs), units };
+export function withUnits(bucket: Bucket, units: number, nowMs: number, share = 1): Bucket {
+  return { ...drained(bucket, nowMs), units, share };
 }
 
 /** Adds work, or with a negative delta gives some back. */
@@ -47,6 +49,8 @@ export function added(bucket: Bucket, deltaUs: number, nowMs: number): Bucket {
 export function drainMs(bucket: Bucket, workUs: number, nowMs: number, aheadUs = 0): number {
   if (bucket.units <= 0) return Number.POSITIVE_INFINITY;
   const levelUs = drained(bucket, nowMs).levelUs + aheadUs;
-  const roomAtUs = Math.max(0, capacityUs(bucket.units) - workUs);
-  return levelUs <= roomAtUs ? 0 : Math.max(1, Math.ceil((levelUs - roomAtUs) / (bucket.units * US_PER_UNIT_MS)));
+  const roomAtUs = Math.max(0, capacityUs(bucket.units) * bucket.share - workUs);
+  return levelUs <= roomAtUs
+    ? 0
+    : Math.max(1, Math.ceil((levelUs - roomAtUs) / (bucket.units * bucket.share * US_PER_UNIT_MS)));
 }

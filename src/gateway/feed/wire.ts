@@ -42,6 +42,7 @@ export interface FeedPlace {
 export const FEED_PATH = '/internal/v1/snapshot';
 export const RECEIPTS_PATH = '/internal/v1/receipts';
 export const REPORT_PATH = '/internal/v1/report';
+export const LEASES_PATH = '/internal/v1/leases';
 export const BEAT_MS = 1_000;
 
 /** A snapshot as tables: what travels, and what changes are found in. Throws when a snapshot holds more than those. */
