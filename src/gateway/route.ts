@@ -1,5 +1,5 @@
 import { type CubitError, type ErrorCode, toCubitError } from '../core/errors.ts';
-import { prefixBlocks, type RoutingRequest } from '../core/serving/routing.ts';
+import { PREFIX_ENDS, prefixBlocks, type RoutingRequest } from '../core/serving/routing.ts';
 import type { EngineReply, InferenceKind } from '../engine/port.ts';
 import { candidatesOf } from './candidates.ts';
 import type { Log } from './deps.ts';
@@ -28,7 +28,6 @@ export interface RouteOptions {
 export type Deliver = (reply: EngineReply, watchdog: Watchdog) => Promise<void>;
 
 const ATTEMPTS_MAX = 2;
-const PREFIX_CHARS_MAX = 4_096;
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'engine_unavailable',
   'engine_failed',
@@ -76,12 +75,13 @@ function choose(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySe
 function chooseFirst(kind: InferenceKind, options: RouteOptions, excluded: ReadonlySet<string>): Replica | null {
   const { served, tenantId, estimated, body } = options;
   const ready = served.readyReplicas;
-  // With one replica there is nothing to prefer. An engine's cache serves a prefix to its own tenant only.
+  // With one replica there is nothing to prefer.
   const request: RoutingRequest = {
     sequences: estimated.sequences,
     prefillUs: estimated.work.prefillUs,
     decodeUs: served.snapshot.disaggregated ? 0 : estimated.work.decodeUs,
-    blocks: ready.length > 1 ? prefixBlocks(`${tenantId} ${prefixOf(kind, body, PREFIX_CHARS_MAX)}`) : [],
+    blocks: ready.length > 1 ? prefixBlocks(prefixOf(tenantId, kind, body)) : [],
+    blockEnds: PREFIX_ENDS,
   };
   const { batchPerUnit } = served.snapshot;
   served.turn += 1;
