@@ -1,9 +1,11 @@
+import { PREFIX_ENDS } from '../core/serving/routing.ts';
 import type { InferenceKind } from '../engine/port.ts';
 import type { Body } from './parse.ts';
 import type { ModelCapabilities } from './snapshot.ts';
 
 /** Shapes of prompts, and what is measured of them for the estimate. Text is never kept. */
 const PROMPTS_MAX = 2_048;
+const LINE_FEED = 10;
 
 type Fields = Readonly<Record<string, unknown>>;
 type MessagesFate = 'pass' | 'unsupported' | { readonly expects: string };
@@ -99,15 +101,23 @@ export function measure(kind: InferenceKind, body: Body): PromptMeasure {
   return { bytes: 0, messages: 0, sequences: list.length, tokens };
 }
 
-/** The beginning of the prompt, for prefix affinity; at most `charsMax` characters. */
-export function prefixOf(kind: InferenceKind, body: Body, charsMax: number): string {
-  let prefix = '';
+/** What every prompt is written into to be hashed: memory of its own for each would cost more than the hash. */
+const PREFIX = Buffer.allocUnsafeSlow(PREFIX_ENDS.at(-1) as number);
+
+/**
+ * The beginning of the prompt as bytes, for prefix affinity, with its tenant before it: an engine's cache serves a prefix
+ * to its own tenant only. Valid until the next call.
+ */
+export function prefixOf(tenantId: string, kind: InferenceKind, body: Body): Uint8Array {
+  let end = PREFIX.write(`${tenantId} `);
   for (const text of textsOf(kind, body)) {
-    prefix += text.slice(0, charsMax - prefix.length);
-    if (prefix.length >= charsMax) break;
-    prefix += '\n';
+    end += PREFIX.write(text, end);
+    // Less than a character's room: the rest is beyond the last block.
+    if (end > PREFIX.length - 4) break;
+    PREFIX[end] = LINE_FEED;
+    end += 1;
   }
-  return prefix;
+  return PREFIX.subarray(0, end);
 }
 
 function* textsOf(kind: InferenceKind, body: Body): Generator<string> {

@@ -1,5 +1,5 @@
 import { type CubitError, type ErrorCode, toCubitError } from '../core/errors.ts';
-import { prefixBlocks, type RoutingRequest } from '../core/serving/routing.ts';
+import { PREFIX_ENDS, prefixBlocks, type RoutingRequest } from '../core/serving/routing.ts';
 import type { EngineReply } from '../engine/port.ts';
 import { Attempt, type AttemptOptions, type Place, saltOf } from './attempt.ts';
 import { candidatesOf } from './candidates.ts';
@@ -22,7 +22,6 @@ export interface RouteOptions extends AttemptOptions {
 export type Deliver = (reply: EngineReply, watchdog: Watchdog) => Promise<void>;
 
 const ATTEMPTS_MAX = 2;
-const PREFIX_CHARS_MAX = 4_096;
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'engine_unavailable',
   'engine_failed',
@@ -73,13 +72,13 @@ function chooseFirst(exchange: Exchange, options: RouteOptions, excluded: Readon
   const { served, estimated, body, monotonicMs } = options;
   const { adapter, kind } = exchange;
   const ready = served.readyReplicas;
-  // With one replica there is nothing to prefer. An engine's cache serves a prefix to its own tenant only.
+  // With one replica there is nothing to prefer.
   const request: RoutingRequest = {
     sequences: estimated.sequences,
     prefillUs: estimated.work.prefillUs,
     decodeUs: served.snapshot.disaggregated ? 0 : estimated.work.decodeUs,
-    blocks:
-      ready.length > 1 ? prefixBlocks(`${saltOf(exchange, options)} ${prefixOf(kind, body, PREFIX_CHARS_MAX)}`) : [],
+    blocks: ready.length > 1 ? prefixBlocks(prefixOf(saltOf(exchange, options), kind, body)) : [],
+    blockEnds: PREFIX_ENDS,
     ...(adapter && { adapterId: adapter.adapterId, adapterLoadUs: served.adapterLoads.expectedUs }),
   };
   const { batchPerUnit } = served.snapshot;

@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import { prefixBlocks } from '../../core/serving/routing.ts';
 import { knownFields } from '../../engine/openai-http/dialects.ts';
 import { DEFAULT_LIMITS } from '../../gateway/limits.ts';
+import { prefixOf } from '../../gateway/messages.ts';
 import { ServedModel, type Waiter } from '../../gateway/served.ts';
 import { round } from './measure.ts';
 import { benchSnapshot } from './snapshot.ts';
@@ -76,9 +77,10 @@ const HASHES = 200;
 /** Prefix hashing of a 400 KB prompt, as routing asks for it, in milliseconds of CPU. */
 export function prefixHashMs(): number {
   const text = 'lorem ipsum dolor sit amet '.repeat(Math.ceil(PROMPT_BYTES / 27)).slice(0, PROMPT_BYTES);
-  for (let n = 0; n < HASHES; n += 1) prefixBlocks(text);
+  const body = { messages: [{ role: 'user', content: text }] };
+  for (let n = 0; n < HASHES; n += 1) prefixBlocks(prefixOf('t-bench', 'chat', body));
   const start = process.cpuUsage();
-  for (let n = 0; n < HASHES; n += 1) prefixBlocks(text);
+  for (let n = 0; n < HASHES; n += 1) prefixBlocks(prefixOf('t-bench', 'chat', body));
   const { user, system } = process.cpuUsage(start);
   return round((user + system) / 1_000 / HASHES);
 }

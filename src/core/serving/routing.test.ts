@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Candidate, mostHeadroom, type Pick, prefixBlocks, Router } from './routing.ts';
+import { type Candidate, mostHeadroom, type Pick, PREFIX_ENDS, prefixBlocks, Router } from './routing.ts';
 
 const OPTIONS = { batchPerReplica: 4, excluded: new Set<string>() };
 const NEW = { sequences: 1, prefillUs: 1_000, decodeUs: 500, blocks: [] };
@@ -11,13 +11,42 @@ function candidate(replicaId: string, prefillAheadUs = 0, running = 0): Candidat
 
 const idOf = (pick: Pick | null) => pick?.replicaId ?? null;
 
+const blocksOf = (text: string) => prefixBlocks(new TextEncoder().encode(text));
+
 describe('prefixBlocks', () => {
-  it('has one chained hash per whole block, at most 16', () => {
-    expect(prefixBlocks('x'.repeat(255))).toEqual([]);
-    expect(prefixBlocks('x'.repeat(10_000))).toHaveLength(16);
-    const [a, b] = prefixBlocks('x'.repeat(512));
+  it('has one chained hash per whole block', () => {
+    expect(blocksOf('x'.repeat(255))).toEqual([]);
+    const [a, b] = blocksOf('x'.repeat(512));
     expect(a).not.toBe(b);
-    expect(prefixBlocks('y' + 'x'.repeat(511))[1]).not.toBe(b);
+    expect(blocksOf(`y${'x'.repeat(511)}`)[1]).not.toBe(b);
+  });
+
+  it('ends blocks every 256 bytes at first, then an eighth further each time, up to half a megabyte', () => {
+    expect(PREFIX_ENDS.slice(0, 3)).toEqual([256, 512, 768]);
+    expect(PREFIX_ENDS.at(-1)).toBe(512 * 1024);
+    expect(PREFIX_ENDS.length).toBeLessThan(64);
+    PREFIX_ENDS.forEach((end, place) => {
+      const before = PREFIX_ENDS[place - 1] ?? 0;
+      expect(end % 4).toBe(0);
+      expect(end - before).toBeGreaterThan(0);
+      expect(end - before).toBeLessThanOrEqual(Math.max(256, before / 8 + 4));
+    });
+    expect(blocksOf('x'.repeat(600_000))).toHaveLength(PREFIX_ENDS.length);
+  });
+
+  it('depends on every byte before its end and on none behind it', () => {
+    const text = fc.uint8Array({ minLength: 256, maxLength: 9_000 });
+    fc.assert(
+      fc.property(text, fc.nat(), fc.integer({ min: 1, max: 255 }), (prompt, place, change) => {
+        const at = place % prompt.length;
+        const changed = prompt.slice();
+        changed[at] = (changed[at] as number) ^ change;
+        const [before, after] = [prefixBlocks(prompt), prefixBlocks(changed)];
+        PREFIX_ENDS.slice(0, before.length).forEach((end, block) => {
+          expect(before[block] === after[block]).toBe(end <= at);
+        });
+      }),
+    );
   });
 });
 
@@ -43,7 +72,7 @@ describe('Router', () => {
   });
 
   it('prefers the replica that has seen the prefix, until α times its load costs more than the prefill saves', () => {
-    const request = { ...NEW, blocks: prefixBlocks('p'.repeat(2_048)) };
+    const request = { ...NEW, blocks: blocksOf('p'.repeat(2_048)) };
     for (const alpha of [1, 0.1]) {
       const router = new Router({ ...PLAIN, alphaEmpty: alpha, alphaFull: alpha, loadBound: 1e9 });
       const first = router.pick([candidate('a'), candidate('b')], request, OPTIONS) as Pick;
@@ -57,6 +86,30 @@ describe('Router', () => {
       router.forget(home);
       expect(idOf(router.pick([candidate(home, 100), candidate(other)], request, OPTIONS))).toBe(other);
       expect(idOf(router.pick([candidate(home), candidate(other, 1_001 / alpha)], request, OPTIONS))).toBe(home);
+    }
+  });
+
+  it('sends the next turn of a long conversation to its own replica, not to one that shares the system prompt', () => {
+    const system = 's'.repeat(8_000);
+    const turnOf = (user: string, turns: number) => blocksOf(system + user.repeat(turns * 10_000));
+    const router = new Router({ ...PLAIN, loadBound: 1e9 });
+    const ask = (blocks: number[], loads: [number, number]) =>
+      router.pick(
+        [candidate('a', loads[0]), candidate('b', loads[1])],
+        { ...NEW, blocks, blockEnds: PREFIX_ENDS },
+        OPTIONS,
+      );
+    expect(idOf(ask(turnOf('u', 3), [0, 9_000]))).toBe('a');
+    expect(idOf(ask(turnOf('v', 3), [9_000, 0]))).toBe('b');
+    for (const [user, home] of [
+      ['u', 'a'],
+      ['v', 'b'],
+    ] as const) {
+      const pick = ask(turnOf(user, 4), [0, 0]);
+      expect(pick?.replicaId).toBe(home);
+      // 38,000 of 48,000 bytes, to the precision of an eighth.
+      expect(pick?.cachedShare).toBeGreaterThan(0.68);
+      expect(pick?.cachedShare).toBeLessThan(0.86);
     }
   });
 
@@ -129,7 +182,7 @@ describe('Router', () => {
         const [one, two] = [new Router(), new Router()];
         for (const { candidates, text } of calls) {
           const loaded = candidates.map((c) => ({ ...c, outstandingUs: 2 * c.prefillAheadUs }));
-          const request = { ...NEW, blocks: prefixBlocks(text) };
+          const request = { ...NEW, blocks: blocksOf(text) };
           const picked = one.pick(loaded, request, OPTIONS);
           expect(two.pick(loaded, request, OPTIONS)).toEqual(picked);
           const open = loaded.filter((c) => c.running === 0 || c.running + 1 <= OPTIONS.batchPerReplica);

@@ -169,6 +169,15 @@ test('silence before the head, and in the middle, ends in engine_timeout', async
   }
 });
 
+test('an idle connection is dropped before its server would drop it', async () => {
+  const serve = (socket: Socket) => socket.write(answerOf('x', 'keep-alive: timeout=2\r\n'));
+  const { pool, sockets } = await start(serve, { connectMs: 20 });
+  expect(await ask(pool).ended.promise).toBeNull();
+  await once([...sockets][0] as Socket, 'close');
+  expect(await ask(pool).ended.promise).toBeNull();
+  expect(sockets.size).toBe(2);
+});
+
 test('a server that is not there fails with its reason, a closed pool with engine_unavailable', async () => {
   const { pool } = await start(() => {});
   const nowhere = new PlainPool({ ...pool.options, address: { path: '/nowhere/at/all.sock' } });

@@ -38,7 +38,7 @@ const COLON = 58;
 
 /** Nothing in it can match in two ways, so it takes linear time. Bare CR and LF, NUL, folded lines, blanks before a colon: refused. */
 const HEAD = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [^\r\n\0]*)?\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r\n)*)$/;
-const FIELD = /([^:\r\n]+):[ \t]*([^\r\n]*?)[ \t]*\r\n/g;
+const CRLF = '\r\n';
 const LENGTH = /^\d{1,15}$/;
 const KEEP_ALIVE = /(?:^|[ ,])timeout=(\d{1,6})(?:$|[ ,])/i;
 
@@ -245,41 +245,51 @@ export class ResponseParser {
 }
 
 interface Fields {
-  readonly length: number | null;
-  readonly coding: string | null;
-  readonly contentType: string;
-  readonly connection: readonly string[];
-  readonly keepAlive: string;
+  length: number | null;
+  coding: string | null;
+  contentType: string;
+  connection: readonly string[];
+  keepAlive: string;
 }
+
+const LENGTHS_OF_NAMES: ReadonlySet<number> = new Set(
+  ['content-length', 'transfer-encoding', 'content-type', 'connection', 'keep-alive'].map((name) => name.length),
+);
 
 /** The fields that matter. Throws a ProtocolError where one is there twice that may not be. */
 function fieldsOf(lines: string): Fields {
-  let length: number | null = null;
-  let coding: string | null = null;
-  let contentType = '';
-  let connection: string[] = [];
-  let keepAlive = '';
-  for (const [, name, value] of lines.matchAll(FIELD) as Iterable<[string, string, string]>) {
-    switch (name.toLowerCase()) {
-      case 'content-length':
-        if (length !== null || !LENGTH.test(value)) throw new ProtocolError('the length of the answer is ambiguous');
-        length = Number(value);
-        break;
-      case 'transfer-encoding':
-        if (coding !== null) throw new ProtocolError('the length of the answer is ambiguous');
-        coding = value.toLowerCase();
-        break;
-      case 'content-type':
-        contentType = value;
-        break;
-      case 'connection':
-        connection = [...connection, ...value.toLowerCase().split(/[ \t]*,[ \t]*/)];
-        break;
-      case 'keep-alive':
-        keepAlive = value;
-    }
+  const fields: Fields = { length: null, coding: null, contentType: '', connection: [], keepAlive: '' };
+  for (let at = 0; at < lines.length; ) {
+    const end = lines.indexOf(CRLF, at);
+    const colon = lines.indexOf(':', at);
+    // Most fields are of no matter, and their length says so.
+    if (LENGTHS_OF_NAMES.has(colon - at))
+      readField(fields, lines.slice(at, colon).toLowerCase(), lines.slice(colon + 1, end).trim());
+    at = end + CRLF.length;
   }
-  return { length, coding, contentType, connection, keepAlive };
+  return fields;
+}
+
+function readField(fields: Fields, name: string, value: string): void {
+  switch (name) {
+    case 'content-length':
+      if (fields.length !== null || !LENGTH.test(value))
+        throw new ProtocolError('the length of the answer is ambiguous');
+      fields.length = Number(value);
+      break;
+    case 'transfer-encoding':
+      if (fields.coding !== null) throw new ProtocolError('the length of the answer is ambiguous');
+      fields.coding = value.toLowerCase();
+      break;
+    case 'content-type':
+      fields.contentType = value;
+      break;
+    case 'connection':
+      fields.connection = [...fields.connection, ...value.toLowerCase().split(/[ \t]*,[ \t]*/)];
+      break;
+    case 'keep-alive':
+      fields.keepAlive = value;
+  }
 }
 
 function hexOf(byte: number): number {

@@ -66,6 +66,8 @@ export class HttpClient {
   /** Of every request with a body. */
   readonly #headers: readonly string[];
   readonly #host: string;
+  /** By path, of which there are a few: what all requests begin with. */
+  readonly #heads = new Map<string, string>();
 
   /** Throws `config_invalid` for a key that cannot stand in a header. */
   constructor(transport: Transport, timeouts: Timeouts = TIMEOUTS) {
@@ -109,12 +111,14 @@ export class HttpClient {
   }
 
   #wireOf(path: string, headers: readonly string[], body: string): WireRequest {
-    const bytes = Buffer.byteLength(body);
-    let head = `POST ${path} HTTP/1.1\r\nhost: ${this.#host}\r\ncontent-length: ${bytes}\r\n`;
-    for (const list of [this.#headers, headers]) {
-      for (let at = 0; at < list.length; at += 2) head += `${list[at]}: ${list[at + 1]}\r\n`;
+    let head = this.#heads.get(path);
+    if (head === undefined) {
+      head = `POST ${path} HTTP/1.1\r\nhost: ${this.#host}\r\n${linesOf(this.#headers)}`;
+      this.#heads.set(path, head);
     }
-    return { text: `${head}\r\n${body}`, encoding: bytes === body.length ? 'latin1' : 'utf8' };
+    const bytes = Buffer.byteLength(body);
+    const text = `${head}${linesOf(headers)}content-length: ${bytes}\r\n\r\n${body}`;
+    return { text, encoding: bytes === body.length ? 'latin1' : 'utf8' };
   }
 
   #undici(): Pool {
@@ -160,6 +164,12 @@ export class HttpClient {
     const { apiKey } = this.transport;
     return apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
   }
+}
+
+function linesOf(headers: readonly string[]): string {
+  let lines = '';
+  for (let at = 0; at < headers.length; at += 2) lines += `${headers[at]}: ${headers[at + 1]}\r\n`;
+  return lines;
 }
 
 /** JSON.parse takes any depth of nesting; JSON.stringify recurses and takes some thousands. */
