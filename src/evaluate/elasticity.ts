@@ -25,12 +25,12 @@ export type PlayPolicy = (policy: string, setting: number, initialUnits: number)
 
 /** Rising: a sweep ends at the first that reaches the highest attainment. */
 const COEFFICIENTS: Readonly<Record<string, readonly number[]>> = {
-  cubit: [0.75, 0.85, 0.95, 1, 1.1, 1.25, 1.5],
-  kpa: [1, 1.15, 1.3, 1.5, 1.8, 2.2, 2.8],
-  hpa: [1, 1.15, 1.3, 1.5, 1.8, 2.2, 2.8],
-  dynamo: [1, 1.3, 1.6, 2, 2.5, 3.2],
-  wva: [1.1, 1.3, 1.6, 2, 2.5],
-  oracle: [0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.8],
+  cubit: [0.7, 0.8, 0.9, 1, 1.15, 1.4],
+  kpa: [1.15, 1.4, 1.8, 2.4, 3.2],
+  hpa: [1.15, 1.3, 1.5, 1.8, 2.4, 3.2],
+  dynamo: [1.3, 1.8, 2.4, 3.2],
+  wva: [1.15, 1.4, 1.8, 2.4],
+  oracle: [0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4],
 };
 
 /** Cubit's coefficient for those who choose none. */
@@ -43,7 +43,7 @@ export const FIXED_COEFFICIENT = 1;
 export function evaluateElasticity(
   play: PlayPolicy,
   policies: readonly string[],
-  unitsMax: number,
+  units: { readonly from: number; readonly max: number },
   progress: (text: string) => void,
 ): PolicyReport[] {
   const tell = (policy: string, setting: number, initial: number) => {
@@ -51,7 +51,7 @@ export function evaluateElasticity(
     progress(`${policy} ${setting}: ${(100 * run.sloAttainment).toFixed(2)} %, ${run.unitHours.toFixed(1)} unit-hours`);
     return run;
   };
-  const statics = staticRuns((units) => tell('static', units, units), unitsMax);
+  const statics = staticRuns((size) => tell('static', size, size), units.from, units.max);
   const initial = (statics.find(({ sloAttainment }) => sloAttainment >= 0.99) ?? statics.at(-1)!).setting;
   const swept = policies.map((policy) => {
     const runs: ElasticRun[] = [];
@@ -65,8 +65,11 @@ export function evaluateElasticity(
   return [reportOf('static', statics), ...swept];
 }
 
-/** The sizes on either side of each attainment, by bisection; attainment is taken to rise with units. */
-function staticRuns(play: (units: number) => ElasticRun, unitsMax: number): ElasticRun[] {
+/** Sizes closer than this are alike. */
+const SIZE_STEP = 0.02;
+
+/** The sizes on either side of each attainment, by bisection from `unitsFrom` on; attainment is taken to rise with units. */
+function staticRuns(play: (units: number) => ElasticRun, unitsFrom: number, unitsMax: number): ElasticRun[] {
   const runs = new Map<number, ElasticRun>();
   const reaches = (units: number, attainment: number) => {
     const run = runs.get(units) ?? play(units);
@@ -75,15 +78,15 @@ function staticRuns(play: (units: number) => ElasticRun, unitsMax: number): Elas
   };
   for (const attainment of ATTAINMENTS) {
     const bySize = [...runs.values()].toSorted((a, b) => a.setting - b.setting);
-    let tooFew = bySize.findLast((run) => run.sloAttainment < attainment)?.setting ?? 0;
-    let enough = bySize.find((run) => run.setting > tooFew && run.sloAttainment >= attainment)?.setting;
+    let enough = bySize.find((run) => run.sloAttainment >= attainment)?.setting;
+    let tooFew = bySize.findLast(({ setting }) => setting < (enough ?? Number.POSITIVE_INFINITY))?.setting ?? 0;
     while (enough === undefined) {
-      const next = Math.min(unitsMax, Math.max(1, 2 * tooFew));
+      const next = Math.min(unitsMax, Math.max(unitsFrom, Math.ceil(1.5 * tooFew)));
       if (reaches(next, attainment)) enough = next;
       else if (next === unitsMax) return [...runs.values()].toSorted((a, b) => a.setting - b.setting);
       else tooFew = next;
     }
-    while (enough - tooFew > 1) {
+    while (enough - tooFew > Math.max(1, SIZE_STEP * enough)) {
       const middle: number = Math.floor((enough + tooFew) / 2);
       if (reaches(middle, attainment)) enough = middle;
       else tooFew = middle;

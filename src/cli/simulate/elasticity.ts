@@ -24,5 +24,7 @@ export async function elasticityOf(
     const { billedUnitHours, endS, scaleEvents, sloAttainment, unitHours } = result;
     return { setting, sloAttainment, unitHours, billedUnitHours, scaleEventsPerHour: (3600 * scaleEvents) / endS };
   };
-  return evaluateElasticity(play, flags.policies, flags.max, (text) => process.stderr.write(`${text}\n`));
+  return evaluateElasticity(play, flags.policies, { from: player.oracleStart(), max: flags.max }, (text) =>
+    process.stderr.write(`${text}\n`),
+  );
 }
