@@ -7,7 +7,9 @@ export function addSimulate(program: Command): void {
     .command('simulate')
     .description('play a trace on simulated units: admission, routing and scaling as in production, or as others do it')
     .requiredOption('--trace <file>', 'trace file, or folder of a ServeGen workload')
-    .addOption(new Option('--format <name>', 'default: by the name').choices(['azure', 'mooncake', 'servegen']))
+    .addOption(
+      new Option('--format <name>', 'default: by the name').choices(['azure', 'mooncake', 'servegen', 'rates']),
+    )
     .option('--hours <A-B>', 'only these hours of the trace', hoursOf)
     .option('--time-scale <x>', 'arrival times times this: 0.5 sends twice as fast', numberFrom(1e-6, 1e6), 1)
     .option('--rate-scale <x>', 'requests times this', numberFrom(1e-3, 1e4), 1)

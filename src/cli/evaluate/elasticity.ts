@@ -16,7 +16,9 @@ export function addEvaluateElasticity(program: Command, group: Command): void {
     .command('elasticity')
     .description('unit-hours at 98, 99 and 99.5 % in time: best static size, others’ autoscalers, Cubit, a clairvoyant')
     .requiredOption('--trace <file>', 'trace file, or folder of a ServeGen workload')
-    .addOption(new Option('--format <name>', 'default: by the name').choices(['azure', 'mooncake', 'servegen']))
+    .addOption(
+      new Option('--format <name>', 'default: by the name').choices(['azure', 'mooncake', 'servegen', 'rates']),
+    )
     .option('--hours <A-B>', 'only these hours of the trace', hoursOf)
     .option('--time-scale <x>', 'arrival times times this', numberFrom(1e-6, 1e6), 1)
     .option('--rate-scale <x>', 'requests times this', numberFrom(1e-3, 1e4), 1)

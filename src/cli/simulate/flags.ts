@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander';
 /** The command line's texts as figures; commander says what is wrong with one and exits with 2. */
 export interface SimulateFlags {
   readonly trace: string;
-  readonly format?: 'azure' | 'mooncake' | 'servegen';
+  readonly format?: 'azure' | 'mooncake' | 'servegen' | 'rates';
   readonly units?: number;
   readonly cacheTokens?: number;
   readonly routing: 'cubit' | 'round-robin' | 'least-loaded' | 'session';

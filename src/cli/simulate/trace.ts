@@ -4,6 +4,7 @@ import { CubitError } from '../../core/errors.ts';
 import { parseAzureLine } from '../../workload/azure.ts';
 import { MOONCAKE_BLOCK_TOKENS, parseMooncakeLine } from '../../workload/mooncake.ts';
 import { childSeed } from '../../workload/random.ts';
+import { parseRateSteps, streamRateSteps } from '../../workload/rates.ts';
 import { parseServeGenClient, streamServeGen } from '../../workload/servegen.ts';
 import { linesOf, requestsOf, scaledStream } from '../../workload/stream.ts';
 import type { TraceRequest } from '../../workload/trace.ts';
@@ -11,7 +12,7 @@ import { parseFile, readTextFile } from '../files.ts';
 import type { SimulateFlags } from './flags.ts';
 
 export interface ChosenTrace {
-  readonly format: 'azure' | 'mooncake' | 'servegen';
+  readonly format: 'azure' | 'mooncake' | 'servegen' | 'rates';
   /** 0: it has none. */
   readonly blockTokens: number;
   /** From its beginning, each time the same. */
@@ -25,7 +26,7 @@ const HOUR_MS = 3_600_000;
 export function chooseTrace(flags: SimulateFlags): ChosenTrace {
   const { jitterS, rateScale, timeScale, trace: path } = flags;
   const folder = isFolder(path);
-  const format = flags.format ?? (folder ? 'servegen' : path.endsWith('.jsonl') ? 'mooncake' : 'azure');
+  const format = flags.format ?? formatOf(path, folder);
   if (folder !== (format === 'servegen')) {
     const wanted = folder ? 'a file' : 'a folder with chunk-0-trace.csv, chunk-0-dataset.json, …';
     throw new CubitError('invalid_request', `${path}: --format ${format} wants ${wanted}.`);
@@ -45,9 +46,20 @@ export function chooseTrace(flags: SimulateFlags): ChosenTrace {
     const open = () => scaledStream(streamServeGen(clients, options), { ...scaling, rate: 1, jitterMs: 0 });
     return { format, blockTokens: 0, open };
   }
+  if (format === 'rates') {
+    const steps = parseFile(path, parseRateSteps);
+    const open = () => scaledStream(streamRateSteps(steps, childSeed(flags.seed, 12)), scaling);
+    return { format, blockTokens: 0, open };
+  }
   const parse = format === 'azure' ? parseAzureLine : parseMooncakeLine;
   const open = () => named(path, scaledStream(requestsOf(linesOf(path), parse), scaling));
   return { format, blockTokens: format === 'mooncake' ? MOONCAKE_BLOCK_TOKENS : 0, open };
+}
+
+function formatOf(path: string, folder: boolean): ChosenTrace['format'] {
+  if (folder) return 'servegen';
+  if (path.endsWith('.jsonl')) return 'mooncake';
+  return path.endsWith('.json') ? 'rates' : 'azure';
 }
 
 /** Complaints name the file. */
