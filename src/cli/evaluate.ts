@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { addEvaluateAdmission } from './evaluate/admission.ts';
 import { addEvaluateCalculator } from './evaluate/calculator.ts';
+import { addEvaluateElasticity } from './evaluate/elasticity.ts';
 import { addEvaluateEngine } from './evaluate/engine.ts';
 import { addEvaluateLengths } from './evaluate/lengths.ts';
 import { addEvaluateOperators } from './evaluate/operators.ts';
@@ -17,4 +18,5 @@ export function addEvaluate(program: Command): void {
   addEvaluateLengths(program, group);
   addEvaluateOperators(group);
   addEvaluateAdmission(program, group);
+  addEvaluateElasticity(program, group);
 }

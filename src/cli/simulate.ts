@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { hoursOf, numberFrom, SCALERS, type SimulateFlags, wholeFrom } from './simulate/flags.ts';
+import { coefficientFrom, hoursOf, numberFrom, SCALERS, type SimulateFlags, wholeFrom } from './simulate/flags.ts';
 
 /** `cubit simulate`: a trace through a cluster of simulated units, with the rules that production runs. */
 export function addSimulate(program: Command): void {
@@ -8,7 +8,13 @@ export function addSimulate(program: Command): void {
     .description('play a trace on simulated units: admission, routing and scaling as in production, or as others do it')
     .requiredOption('--trace <file>', 'trace file, or folder of a ServeGen workload')
     .addOption(
-      new Option('--format <name>', 'default: by the file').choices(['azure', 'mooncake', 'cubit', 'servegen']),
+      new Option('--format <name>', 'default: by the file').choices([
+        'azure',
+        'mooncake',
+        'cubit',
+        'servegen',
+        'rates',
+      ]),
     )
     .option('--hours <A-B>', 'only these hours of the trace', hoursOf)
     .option('--time-scale <x>', 'arrival times times this: 0.5 sends twice as fast', numberFrom(1e-6, 1e6), 1)
@@ -49,6 +55,11 @@ function unitOptions(command: Command): void {
     .option('--max <n>', 'units at most', wholeFrom(1, 10_000))
     .option('--startup-s <s>', 'launch to ready (default: the template’s, else 60)', numberFrom(0, 86_400))
     .option('--startup-cv <x>', 'how start-ups vary: standard deviation over mean', numberFrom(0, 10), 0)
+    .option(
+      '--price-per-hour <price>',
+      'of a unit: also print what is billed, base and added units apart',
+      numberFrom(0),
+    )
     .option('--failure-hours <h>', 'mean time between failures of a unit (default: none fails)', numberFrom(0.01));
 }
 
@@ -75,8 +86,8 @@ function policyOptions(command: Command): void {
     .addOption(new Option('--scaler <name>', 'how many units').choices(SCALERS).default('static'))
     .option(
       '--coefficient <k>',
-      'of cubit, kpa, hpa, dynamo, wva and oracle: capacity for each unit of load',
-      numberFrom(0.1, 100),
+      'capacity for each unit of load, of all scalers but static; auto: the cheapest that reaches --target, in hindsight',
+      coefficientFrom,
     )
     .option('--target <share>', 'attainment that a search for static or oracle has to reach', numberFrom(0.5, 1), 0.99);
 }

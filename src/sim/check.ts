@@ -10,7 +10,8 @@ interface OpenRequest {
 interface KnownUnit {
   state: UnitState;
   readonly launchedMs: number;
-  readyMs: number | null;
+  /** Since when it is billed: while it is ready. */
+  billedSinceMs: number | null;
   open: number;
 }
 
@@ -95,15 +96,18 @@ export class ClusterChecker implements ClusterListener {
     const unit = this.#units.get(unitId);
     if (unit === undefined) {
       if (state !== 'starting') this.#fault(`${unitId} is ${state} before it starts`);
-      this.#units.set(unitId, { state, launchedMs: atMs, readyMs: null, open: 0 });
+      this.#units.set(unitId, { state, launchedMs: atMs, billedSinceMs: null, open: 0 });
       return;
     }
     if (!FOLLOWS[unit.state].includes(state)) this.#fault(`${unitId} goes from ${unit.state} to ${state}`);
     unit.state = state;
-    if (state === 'ready') unit.readyMs ??= atMs;
+    if (state === 'ready') unit.billedSinceMs = atMs;
+    else if (unit.billedSinceMs !== null) {
+      this.#billedMs += atMs - unit.billedSinceMs;
+      unit.billedSinceMs = null;
+    }
     if (state !== 'released') return;
     this.#unitMs += atMs - unit.launchedMs;
-    this.#billedMs += unit.readyMs === null ? 0 : atMs - unit.readyMs;
     // Kept while requests are on it, which a failure takes with it: they have to end or go elsewhere.
     if (unit.open === 0) this.#units.delete(unitId);
   }

@@ -330,9 +330,15 @@ export class Scheduler {
 
   /** Decides `steps` decode steps at once (≤ decodeStepsMax); all but the last of them also end. Returns the last. */
   decodeOn(steps: number): StepPlan {
-    const contextTokens = this.contextTokens() + this.#running.length * (steps - 1);
+    const { blockTokens } = this.#limits;
+    let contextTokens = this.#running.length * (steps - 1);
     for (const sequence of this.#running) {
-      this.#grow(sequence, steps);
+      const { computed } = sequence;
+      contextTokens += computed;
+      // Most stay within the block that they are in.
+      if ((computed % blockTokens) + steps < blockTokens && computed % blockTokens > 0)
+        sequence.computed = computed + steps;
+      else this.#grow(sequence, steps);
       sequence.length += steps;
       sequence.emitted += steps - 1;
     }
@@ -345,7 +351,7 @@ export class Scheduler {
       contextTokens,
       sequences: count,
       firstChunks: 0,
-      emits: [...this.#running],
+      emits: this.#running.slice(),
     };
   }
 }

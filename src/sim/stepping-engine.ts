@@ -31,8 +31,6 @@ export interface EngineUse {
   readonly busyMs: number;
   /** Time × sequences in the step. */
   readonly runningMs: number;
-  /** Time in steps whose token budget was full. */
-  readonly fullMs: number;
 }
 
 /**
@@ -55,7 +53,6 @@ export class SteppingEngine {
   #steps = 0;
   #busyMs = 0;
   #runningMs = 0;
-  #fullMs = 0;
 
   constructor(config: EngineConfig, options: SteppingOptions) {
     this.#config = config;
@@ -78,25 +75,14 @@ export class SteppingEngine {
 
   /** Of all steps decided so far. */
   get use(): EngineUse {
-    return { busyMs: this.#busyMs, runningMs: this.#runningMs, fullMs: this.#fullMs };
+    return { busyMs: this.#busyMs, runningMs: this.#runningMs };
   }
 
-  /** The same with what a running stretch has done until `atMs`. */
-  useAt(atMs: number): EngineUse {
-    if (this.#stretch === null) return this.use;
+  /** Time × sequences in the step, with what a running stretch has done until `atMs`. */
+  runningMsAt(atMs: number): number {
+    if (this.#stretch === null) return this.#runningMs;
     const { count, startMs } = this.#stretch;
-    const ms = Math.max(0, atMs - startMs);
-    return { busyMs: this.#busyMs + ms, runningMs: this.#runningMs + ms * count, fullMs: this.#fullMs };
-  }
-
-  /** Tokens' worth of KV blocks that sequences hold at `atMs`, over all ranks. */
-  kvTokensAt(atMs: number): number {
-    const { blockTokens } = this.#config;
-    let tokens = 0;
-    for (const rank of this.#ranks) tokens += rank.kvBlocksInUse * blockTokens;
-    if (this.#stretch === null) return tokens;
-    const { count, firstMs, startMs } = this.#stretch;
-    return tokens + count * Math.max(0, (atMs - startMs) / firstMs);
+    return this.#runningMs + Math.max(0, atMs - startMs) * count;
   }
 
   /** When `step` is due; Infinity while it has nothing to do. */
@@ -168,7 +154,6 @@ export class SteppingEngine {
     }
     const { attendedPairs, contextTokens, decodes, prefillTokens } = pace as StepPlan;
     this.#book(1, stepUs / 1000, sequences);
-    if (rankTokens >= this.#config.stepTokensMax) this.#fullMs += stepUs / 1000;
     this.#inFlight.push({
       plans,
       ended: {

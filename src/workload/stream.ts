@@ -1,19 +1,31 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
+import { CubitError } from '../core/errors.ts';
 import { seededRandom } from './random.ts';
 import type { TraceRequest } from './trace.ts';
 
 const CHUNK_BYTES = 1 << 20;
+const GZIP = [0x1f, 0x8b];
+const BYTE_ORDER_MARK = /^\ufeff/;
 
-/** Lines of a file one by one: memory does not grow with the file. Throws what `openSync` and `readSync` throw. */
+/**
+ * Lines of a file one by one: memory does not grow with the file. Throws `invalid_request` on a compressed one, else what
+ * `openSync` and `readSync` throw.
+ */
 export function* linesOf(path: string): Generator<string> {
   const file = openSync(path, 'r');
   try {
     const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
     const decoder = new StringDecoder('utf8');
     let rest = '';
+    let first = true;
     for (let bytes = readSync(file, chunk); bytes > 0; bytes = readSync(file, chunk)) {
-      const lines = (rest + decoder.write(chunk.subarray(0, bytes))).split('\n');
+      if (first && GZIP.every((byte, at) => chunk[at] === byte)) {
+        throw new CubitError('invalid_request', 'it is compressed: unpack it first (gunzip).');
+      }
+      const text = decoder.write(chunk.subarray(0, bytes));
+      const lines = (rest + (first ? text.replace(BYTE_ORDER_MARK, '') : text)).split('\n');
+      first = false;
       rest = lines.pop() as string;
       for (const line of lines) yield line.endsWith('\r') ? line.slice(0, -1) : line;
     }

@@ -4,7 +4,7 @@ import type { FileFormat } from '../../workload/parse.ts';
 /** The command line's texts as figures; commander says what is wrong with one and exits with 2. */
 export interface SimulateFlags {
   readonly trace: string;
-  readonly format?: FileFormat | 'servegen';
+  readonly format?: FileFormat | 'servegen' | 'rates';
   readonly units?: number;
   readonly cacheTokens?: number;
   readonly routing: 'cubit' | 'round-robin' | 'least-loaded' | 'session';
@@ -12,12 +12,13 @@ export interface SimulateFlags {
   readonly flatTokensPerS?: number;
   readonly inFlightTokens?: number;
   readonly scaler: ScalerName;
-  readonly coefficient?: number;
+  readonly coefficient?: number | 'auto';
   readonly min?: number;
   readonly max?: number;
   readonly startupS?: number;
   readonly startupCv: number;
   readonly failureHours?: number;
+  readonly pricePerHour?: number;
   readonly ttftMs: number;
   readonly ttftFactor: number;
   readonly tpotMs: number;
@@ -56,6 +57,11 @@ export function wholeFrom(min: number, max: number): (text: string) => number {
     if (Number.isInteger(value)) return value;
     throw new InvalidArgumentError('It wants a whole number.');
   };
+}
+
+/** `auto`: the cheapest that reaches the target, found in hindsight. */
+export function coefficientFrom(text: string): number | 'auto' {
+  return text === 'auto' ? text : numberFrom(0.1, 100)(text);
 }
 
 /** `6-18`: hours of the trace. */

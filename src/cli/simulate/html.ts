@@ -2,16 +2,16 @@ import { escapeHtml, linePlot, type Series } from '../../bench/html/plot.ts';
 import { pageOf } from '../../bench/html/shell.ts';
 import type { TimelinePoint } from '../../sim/cluster/meter.ts';
 import type { SimulationRun } from '../../sim/cluster/simulate.ts';
-import type { Setting } from './run.ts';
+import type { Cost, Setting } from './run.ts';
 import { tableOf } from './text.ts';
 
 const DECISIONS_SHOWN = 50;
 
 /** One page without anything from outside: figures, load, units and latency over time, the scaling decisions. */
-export function reportHtml(setting: Setting, run: SimulationRun): string {
+export function reportHtml(setting: Setting, run: SimulationRun, cost: Cost | null): string {
   const { result, scaling, timeline } = run;
   const title = `Simulation of ${setting.trace}`;
-  const figures = escapeHtml(tableOf(setting, run, 0).split('\n').slice(0, -1).join('\n'));
+  const figures = escapeHtml(tableOf(setting, run, 0, cost).split('\n').slice(0, -1).join('\n'));
   const rows = scaling
     .slice(0, DECISIONS_SHOWN)
     .map(

@@ -16,7 +16,7 @@ import type { ScalerName, SimulateFlags } from './flags.ts';
 /** Seconds' worth of tokens that a flat bucket lets through at once: limits by the minute are what is sold. */
 const FLAT_BURST_S = 60;
 
-/** What each needs of headroom to serve well, about; --coefficient replaces it. */
+/** What each needs of headroom to serve well, about; --coefficient replaces it, `auto` by what the trace needed. */
 const COEFFICIENTS: Record<Exclude<ScalerName, 'static'>, number> = {
   cubit: 1,
   kpa: 1.6,
@@ -66,7 +66,7 @@ export function routeOf(flags: SimulateFlags, unit: UnitConfig): Route {
 }
 
 export function coefficientOf({ coefficient, scaler }: SimulateFlags): number {
-  return coefficient ?? (scaler === 'static' ? 1 : COEFFICIENTS[scaler]);
+  return typeof coefficient === 'number' ? coefficient : scaler === 'static' ? 1 : COEFFICIENTS[scaler];
 }
 
 export function scalerOf(name: ScalerName, coefficient: number, units: number, need: FutureNeed | null): Scaler {

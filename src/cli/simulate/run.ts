@@ -1,20 +1,18 @@
 import { writeFileSync } from 'node:fs';
 import { CubitError } from '../../core/errors.ts';
-import { FutureNeed } from '../../sim/baselines/oracle.ts';
-import { type SimulationRun, simulateCluster } from '../../sim/cluster/simulate.ts';
+import type { SimulationRun } from '../../sim/cluster/simulate.ts';
 import type { ClusterConfig } from '../../sim/cluster/types.ts';
-import { ratesOf } from '../../sim/cluster/unit.ts';
 import type { SimulateFlags } from './flags.ts';
 import { reportHtml } from './html.ts';
-import { coefficientOf, gateOf, routeOf, scalerOf } from './policies.ts';
+import { Player, sloOf } from './play.ts';
+import { coefficientOf } from './policies.ts';
 import { searchCoefficient, searchUnits } from './search.ts';
 import { tableOf } from './text.ts';
-import { type ChosenTrace, chooseTrace } from './trace.ts';
-import { type ChosenUnit, chooseUnit } from './unit.ts';
+import { chooseTrace } from './trace.ts';
+import { chooseUnit } from './unit.ts';
 
 /** Units that a search or an elastic run may use unless --max says less. */
 const UNITS_MAX = 500;
-const SCALE_EVERY_MS = 5_000;
 
 /** What a run was, beside what came out. */
 export interface Setting {
@@ -42,7 +40,7 @@ export async function runSimulate(
   const { max = UNITS_MAX, min } = flags;
   if ((min ?? 0) > max) fail(`--min ${min} is more than --max ${max}`);
   if ((flags.units ?? 1) > max) fail(`--units ${flags.units} is more than --max ${max}`);
-  const { coefficient, run, units } = chosenRun(flags, trace, unit, max);
+  const { coefficient, run, units } = chosenRun(flags, new Player(flags, trace, unit, max), max);
   if (run.result.requests === 0) {
     throw new CubitError('invalid_request', `${flags.trace} has no request in the time that was asked for.`);
   }
@@ -58,9 +56,19 @@ export async function runSimulate(
     seed: flags.seed,
     slo: sloOf(flags),
   };
+  const cost = costOf(flags, units, run);
   const wallMs = Math.round(performance.now() - startedMs);
-  if (flags.html !== undefined) writeFileSync(flags.html, reportHtml(setting, run));
-  console.log(json ? JSON.stringify({ ...run.result, setting, wallMs }, null, 2) : tableOf(setting, run, wallMs));
+  if (flags.html !== undefined) writeFileSync(flags.html, reportHtml(setting, run, cost));
+  console.log(
+    json
+      ? JSON.stringify({ ...run.result, ...(cost === null ? {} : { cost }), setting, wallMs }, null, 2)
+      : tableOf(setting, run, wallMs, cost),
+  );
+}
+
+export interface Cost {
+  readonly base: number;
+  readonly added: number;
 }
 
 interface Found {
@@ -69,51 +77,29 @@ interface Found {
   readonly coefficient: number;
 }
 
-function chosenRun(flags: SimulateFlags, trace: ChosenTrace, unit: ChosenUnit, max: number): Found {
-  const { scaler, target } = flags;
+function chosenRun(flags: SimulateFlags, player: Player, max: number): Found {
+  const { coefficient, min, scaler, target } = flags;
   const given = coefficientOf(flags);
   const progress = (text: string) => process.stderr.isTTY && process.stderr.write(`\r${text}\x1b[K`);
-  const need = scaler === 'oracle' ? new FutureNeed(trace.open(), ratesOf(unit.config).coefficients) : null;
-  const play = (units: number, coefficient: number): Found => {
-    const config = clusterOf(flags, unit, units, max);
-    const policies = {
-      gate: gateOf(flags, unit.config),
-      route: routeOf(flags, unit.config),
-      scaler: scalerOf(scaler, coefficient, units, need),
-    };
-    return { run: simulateCluster(config, policies, trace.open()), units, coefficient };
-  };
+  const play = (units: number, k: number): Found => ({ run: player.play(scaler, units, k), units, coefficient: k });
+  const start = flags.units ?? Math.max(1, min ?? 1);
   let found: Found;
   if (scaler === 'static' && flags.units === undefined) {
     found = searchUnits(max, target, (units) => play(units, given), progress);
-  } else if (scaler === 'oracle' && flags.coefficient === undefined) {
-    const start = flags.units ?? Math.max(1, flags.min ?? 1, Math.ceil(need!.maxIn(0, 300_000)));
-    found = searchCoefficient(target, (coefficient) => play(Math.min(max, start), coefficient), progress);
+  } else if (scaler !== 'static' && (coefficient === 'auto' || (scaler === 'oracle' && coefficient === undefined))) {
+    const first = flags.units ?? (scaler === 'oracle' ? player.oracleStart() : start);
+    found = searchCoefficient(target, (k) => play(first, k), progress);
   } else {
-    found = play(flags.units ?? Math.max(1, flags.min ?? 1), given);
+    found = play(start, given);
   }
   progress('');
   return found;
 }
 
-function clusterOf(flags: SimulateFlags, unit: ChosenUnit, units: number, max: number): ClusterConfig {
-  const fixed = flags.scaler === 'static';
-  return {
-    unit: unit.config,
-    slo: sloOf(flags),
-    initialUnits: units,
-    minUnits: fixed ? units : (flags.min ?? 1),
-    maxUnits: fixed ? units : max,
-    startupMs: flags.startupS === undefined ? unit.startupMs : 1000 * flags.startupS,
-    startupCv: flags.startupCv,
-    failureMsMean: flags.failureHours === undefined ? null : 3_600_000 * flags.failureHours,
-    waitMsMax: 1000 * flags.maxWaitS,
-    scaleEveryMs: SCALE_EVERY_MS,
-    warmUpMs: 1000 * flags.warmupS,
-    seed: flags.seed,
-  };
-}
-
-function sloOf({ tpotMs, ttftFactor, ttftMs }: SimulateFlags): ClusterConfig['slo'] {
-  return { ttftMs, ttftPrefillFactor: ttftFactor, tpotMs };
+/** What is billed, in the price's currency: base units all the time, added ones while they are ready. */
+function costOf({ min, pricePerHour, scaler }: SimulateFlags, units: number, { result }: SimulationRun): Cost | null {
+  if (pricePerHour === undefined) return null;
+  const baseUnits = scaler === 'static' ? units : (min ?? 1);
+  const base = (pricePerHour * baseUnits * result.endS) / 3600;
+  return { base, added: Math.max(0, pricePerHour * result.billedUnitHours - base) };
 }

@@ -3,11 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 
 // The command as it is typed, on the samples of this repository.
 const fileOf = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const AZURE = fileOf('../../workload/samples/azure-code-2023.csv');
+const BURSTS = fileOf('../../workload/samples/bursts.rates.json');
 const SERVEGEN = fileOf('../../workload/samples/servegen');
 const folder = mkdtempSync(join(tmpdir(), 'cubit-simulate-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -48,6 +50,41 @@ describe('cubit simulate', () => {
     const once = sameRun(...elastic);
     expect(sameRun(...elastic)).toBe(once);
     expect(sameRun(...elastic, '--seed', '2')).not.toBe(once);
+  });
+
+  test.each(['static', 'kpa', 'hpa', 'dynamo', 'wva', 'oracle'])('%s: same seed, same bytes', (scaler) => {
+    const args = ['--trace', AZURE, '--rate-scale', '2', '--startup-s', '20', '--units', '3', '--max', '9'];
+    const once = sameRun(...args, '--coefficient', '1.3', '--scaler', scaler);
+    expect(once).toContain('"requests": 800');
+    expect(sameRun(...args, '--coefficient', '1.3', '--scaler', scaler)).toBe(once);
+  });
+
+  test('states what is billed, base and added units apart', () => {
+    const { cost, billedUnitHours, endS } = JSON.parse(
+      simulate('--trace', BURSTS, '--scaler', 'cubit', '--units', '3', '--max', '4', '--price-per-hour', '2', '--json')
+        .stdout,
+    );
+    expect(cost.base).toBeCloseTo((2 * endS) / 3600, 6);
+    expect(cost.base + cost.added).toBeCloseTo(2 * billedUnitHours, 6);
+  });
+
+  test('names what is wrong with a file', () => {
+    const path = join(folder, 'bad.csv');
+    const said = (content: string | Buffer) => {
+      writeFileSync(path, content);
+      const { status, stderr } = simulate('--trace', path, '--units', '1');
+      expect(status).toBe(2);
+      return stderr;
+    };
+    const head = 'TIMESTAMP,ContextTokens,GeneratedTokens\n';
+    expect(said('')).toMatch(/no request/);
+    expect(said(head)).toMatch(/no request/);
+    expect(said(`${head}2023-11-16 18:15:46.68,4808\n`)).toMatch(/bad\.csv: line 2 is not/);
+    expect(said(`${head}2023-11-16 18:15:46.68,4808,1e400\n`)).toMatch(/line 2 is not/);
+    expect(said(gzipSync(head))).toMatch(/compressed/);
+    writeFileSync(path, `\ufeff${head}2023-11-16 18:15:46.68,999999999,10\n2023-11-16 18:15:40,10,10\n`);
+    const { completed, refused } = JSON.parse(simulate('--trace', path, '--units', '1', '--json').stdout);
+    expect({ completed, refused }).toEqual({ completed: 1, refused: 1 });
   });
 
   test('finds the smallest static size, and writes a page of plots', () => {
@@ -100,5 +137,23 @@ describe('cubit evaluate admission', () => {
     const { mixes } = JSON.parse(stdout) as { mixes: { mix: string; requestsOverInFlight: number }[] };
     expect(mixes.map(({ mix }) => mix)).toEqual(['mixed', 'azure-code-2023.csv', 'azure-code-2023.csv']);
     expect(mixes.every(({ requestsOverInFlight }) => requestsOverInFlight > 0)).toBe(true);
+  }, 60_000);
+});
+
+describe('cubit evaluate elasticity', () => {
+  test('compares scalers at the same attainment, and draws them', () => {
+    const plot = join(folder, 'pareto.svg');
+    const args = ['evaluate', 'elasticity', '--trace', BURSTS, '--template', 'llama-3.1-8b-h100-x1', '--max', '6'];
+    const options = ['--warmup-s', '0', '--startup-s', '30', '--policies', 'hpa,cubit', '--svg', plot, '--json'];
+    const run = (...more: string[]) =>
+      spawnSync(process.execPath, [fileOf('../cubit.ts'), ...args, ...options, ...more], { encoding: 'utf8' });
+    const { status, stderr, stdout } = run();
+    expect(stderr).toMatch(/cubit 1: [\d.]+ %/);
+    expect(status).toBe(0);
+    const { policies } = JSON.parse(stdout) as { policies: { policy: string; unitHours: (number | null)[] }[] };
+    expect(policies.map(({ policy }) => policy)).toEqual(['static', 'cubit', 'hpa']);
+    expect(policies.every(({ unitHours }) => unitHours.length === 3)).toBe(true);
+    expect(readFileSync(plot, 'utf8')).toMatch(/^<svg xmlns=.*prefers-color-scheme: dark/s);
+    expect(run('--policies', 'magic').status).toBe(2);
   }, 60_000);
 });

@@ -1,9 +1,9 @@
 import type { Distribution } from '../../sim/cluster/log-histogram.ts';
 import type { SimulationRun } from '../../sim/cluster/simulate.ts';
-import type { Setting } from './run.ts';
+import type { Cost, Setting } from './run.ts';
 
 /** The figures for people. */
-export function tableOf(setting: Setting, { result }: SimulationRun, wallMs: number): string {
+export function tableOf(setting: Setting, { result }: SimulationRun, wallMs: number, cost: Cost | null): string {
   const row = (name: string, value: string) => `${name.padEnd(26)}${value}`;
   const ms = (name: string, of: Distribution | null) =>
     row(
@@ -35,8 +35,16 @@ export function tableOf(setting: Setting, { result }: SimulationRun, wallMs: num
     row('load, most ÷ mean', result.loadMaxOverMean === null ? '–' : result.loadMaxOverMean.toFixed(3)),
     row(
       'unit-hours',
-      `${figure(result.unitHours)} from launch, ${figure(result.billedUnitHours)} from ready; ${result.scaleEvents} scale events`,
+      `${figure(result.unitHours)} from launch, ${figure(result.billedUnitHours)} billed; ${result.scaleEvents} scale events`,
     ),
+    ...(cost === null
+      ? []
+      : [
+          row(
+            'billed',
+            `${figure(cost.base + cost.added)}: ${figure(cost.base)} for base units, ${figure(cost.added)} for added ones`,
+          ),
+        ]),
     row('simulated', `${figure(result.endS)} s in ${wallMs} ms`),
   ].join('\n');
 }

@@ -6,6 +6,7 @@ import { CUBIT_BLOCK_TOKENS, cubitParser } from '../../workload/cubit.ts';
 import { MOONCAKE_BLOCK_TOKENS, parseMooncakeLine } from '../../workload/mooncake.ts';
 import { type FileFormat, formatOf } from '../../workload/parse.ts';
 import { childSeed } from '../../workload/random.ts';
+import { parseRateSteps, streamRateSteps } from '../../workload/rates.ts';
 import { parseServeGenClient, streamServeGen } from '../../workload/servegen.ts';
 import { linesOf, requestsOf, scaledStream } from '../../workload/stream.ts';
 import type { TraceRequest } from '../../workload/trace.ts';
@@ -13,7 +14,7 @@ import { parseFile, readTextFile } from '../files.ts';
 import type { SimulateFlags } from './flags.ts';
 
 export interface ChosenTrace {
-  readonly format: FileFormat | 'servegen';
+  readonly format: FileFormat | 'servegen' | 'rates';
   /** 0: it has none. */
   readonly blockTokens: number;
   /** From its beginning, each time the same. */
@@ -27,7 +28,7 @@ const HOUR_MS = 3_600_000;
 export function chooseTrace(flags: SimulateFlags): ChosenTrace {
   const { jitterS, rateScale, timeScale, trace: path } = flags;
   const folder = isFolder(path);
-  const format = flags.format ?? (folder ? 'servegen' : formatOf(firstLineOf(path)));
+  const format = flags.format ?? formatOfPath(path, folder);
   if (folder !== (format === 'servegen')) {
     const wanted = folder ? 'a file' : 'a folder with chunk-0-trace.csv, chunk-0-dataset.json, …';
     throw new CubitError('invalid_request', `${path}: --format ${format} wants ${wanted}.`);
@@ -47,6 +48,11 @@ export function chooseTrace(flags: SimulateFlags): ChosenTrace {
     const open = () => scaledStream(streamServeGen(clients, options), { ...scaling, rate: 1, jitterMs: 0 });
     return { format, blockTokens: 0, open };
   }
+  if (format === 'rates') {
+    const steps = parseFile(path, parseRateSteps);
+    const open = () => scaledStream(streamRateSteps(steps, childSeed(flags.seed, 12)), scaling);
+    return { format, blockTokens: 0, open };
+  }
   const { blockTokens, parser } = FORMATS[format];
   const open = () => named(path, scaledStream(requestsOf(linesOf(path), parser()), scaling));
   return { format, blockTokens, open };
@@ -57,6 +63,11 @@ const FORMATS = {
   mooncake: { blockTokens: MOONCAKE_BLOCK_TOKENS, parser: () => parseMooncakeLine },
   cubit: { blockTokens: CUBIT_BLOCK_TOKENS, parser: cubitParser },
 } as const;
+
+function formatOfPath(path: string, folder: boolean): ChosenTrace['format'] {
+  if (folder) return 'servegen';
+  return path.endsWith('.json') ? 'rates' : formatOf(firstLineOf(path));
+}
 
 function firstLineOf(path: string): string {
   for (const line of linesOf(path)) if (line.trim() !== '') return line;

@@ -195,6 +195,7 @@ export class SimFleet {
     this.#atMs = nowMs;
     if (ms <= 0) return;
     this.unitMs += this.#units.length * ms;
-    this.billedMs += (this.#units.length - this.count('starting')) * ms;
+    // As the product bills: nobody pays for a start or a drain (core/commerce/elastic-unit.ts).
+    this.billedMs += this.#ready.length * ms;
   }
 }

@@ -3,7 +3,7 @@ import { totalUs, type Work } from '../../core/serving/work.ts';
 import { sequenceOf } from '../engine-input.ts';
 import type { EngineConfig, EngineRequest } from '../engine-types.ts';
 import type { Sequence } from '../sequence.ts';
-import { type EngineUse, SteppingEngine } from '../stepping-engine.ts';
+import { SteppingEngine } from '../stepping-engine.ts';
 import type { Job } from './job.ts';
 import type { SimUnit } from './unit.ts';
 
@@ -15,6 +15,14 @@ export interface Happened {
   readonly job: Job;
   readonly sequence: Sequence;
   readonly atMs: number;
+}
+
+/** Sums since a machine began. */
+export interface MachineUse {
+  /** Time × sequences in the step. */
+  readonly runningMs: number;
+  /** Prefill of requests that ended. */
+  readonly prefillUs: number;
 }
 
 /** One replica: an engine, and what the router knows of it. */
@@ -39,7 +47,8 @@ export class Machine implements Candidate {
   /** Which of its events in the queue holds. */
   version = 0;
   dueMs = Number.POSITIVE_INFINITY;
-  #seen: EngineUse = { busyMs: 0, runningMs: 0, fullMs: 0 };
+  #seen: MachineUse = { runningMs: 0, prefillUs: 0 };
+  #prefillUs = 0;
 
   constructor(replicaId: string, role: MachineRole, unit: SimUnit, config: EngineConfig) {
     this.replicaId = replicaId;
@@ -78,6 +87,7 @@ export class Machine implements Candidate {
 
   leave(job: Job, prefilled: boolean): void {
     this.jobs.delete(job.id);
+    if (prefilled) this.#prefillUs += job.charged.prefillUs;
     this.running -= 1;
     this.outstandingUs -= prefilled ? job.charged.decodeUs : totalUs(job.charged);
     if (!prefilled) this.prefillAheadUs -= job.charged.prefillUs;
@@ -85,15 +95,11 @@ export class Machine implements Candidate {
   }
 
   /** What it did since the last call. */
-  useSince(nowMs: number): EngineUse {
-    const use = this.engine.useAt(nowMs);
+  useSince(nowMs: number): MachineUse {
+    const use = { runningMs: this.engine.runningMsAt(nowMs), prefillUs: this.#prefillUs };
     const seen = this.#seen;
     this.#seen = use;
-    return {
-      busyMs: use.busyMs - seen.busyMs,
-      runningMs: use.runningMs - seen.runningMs,
-      fullMs: use.fullMs - seen.fullMs,
-    };
+    return { runningMs: use.runningMs - seen.runningMs, prefillUs: use.prefillUs - seen.prefillUs };
   }
 
   #note(kind: Happened['kind'], sequence: Sequence, atMs: number): void {

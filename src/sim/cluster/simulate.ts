@@ -33,7 +33,7 @@ export interface SimulationResult {
   readonly cacheHitRateTokens: number;
   /** Tokens per ready time of a machine: the most over the mean. */
   readonly loadMaxOverMean: number | null;
-  /** Launch → release, and ready → release. */
+  /** Launch → release; and, as billed, from ready until a drain begins. */
   readonly unitHours: number;
   readonly billedUnitHours: number;
   readonly scaleEvents: number;

@@ -37,18 +37,18 @@ export class SimUnit {
     return this.machines.reduce((sum, machine) => sum + machine.outstandingUs, 0);
   }
 
-  /** Shares are of the role that is fuller. */
+  /** What a gateway can know (scaler/observe.ts): the cache as reserved, prefill as done. Shares are of the fuller role. */
   observe(nowMs: number, windowMs: number): UnitObservation {
     let batchShare = 0;
     let kvShare = 0;
     let prefillShare = 0;
     for (const machine of this.machines) {
-      const { config, engine } = machine;
+      const { config } = machine;
       const use = machine.useSince(nowMs);
       const share = (ms: number) => (windowMs <= 0 ? 0 : Math.min(1, Math.max(0, ms / windowMs)));
       batchShare = Math.max(batchShare, share(use.runningMs / config.sequencesMax));
-      kvShare = Math.max(kvShare, Math.min(1, engine.kvTokensAt(nowMs) / config.kvTokens));
-      prefillShare = Math.max(prefillShare, share(use.fullMs));
+      kvShare = Math.max(kvShare, Math.min(1, machine.kvTokensReserved / config.kvTokens));
+      prefillShare = Math.max(prefillShare, share(use.prefillUs / 1_000));
     }
     const state = this.state === 'released' ? 'draining' : this.state;
     return {
