@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { EngineAddress } from '../engine/port.ts';
-import { replica } from './fixture.ts';
 import type { ReplicaSnapshot } from './snapshot.ts';
 
 /** What a wire engine does with a request, whose text it gets with head and body. */
@@ -40,7 +39,7 @@ export class WireEngine {
 
   replica(replicaId: string, url = `${this.#isTls ? 'https' : 'http'}://127.0.0.1:${this.port}`): ReplicaSnapshot {
     const address: EngineAddress = { kind: 'openai-http', url, model: 'm', apiKey: null, dialect: 'vllm' };
-    return replica(replicaId, { address });
+    return { replicaId, role: 'unified', state: 'ready', address, startedAtMs: 1 };
   }
 
   close(): Promise<void> {
