@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { Registry } from 'prom-client';
 import { sameToken } from './control/operator-token.ts';
@@ -13,14 +13,20 @@ interface Place {
   readonly reusePort?: boolean;
 }
 
-/** Listens at once, answering 503 until `requestListener` takes over. Throws `port_in_use`, `config_invalid`. */
-export async function listen(config: Place, log: Logger): Promise<Server> {
+/**
+ * Listens at once, answering 503 until `requestListener` takes over. `more`: other time-outs than a user's server has.
+ * Throws `port_in_use`, `config_invalid`.
+ */
+export async function listen(config: Place, log: Logger, more: ServerOptions = {}): Promise<Server> {
   const server = createServer({
     keepAliveTimeout: 75_000,
     headersTimeout: 30_000,
     // Of requests only, not of answers; the gateway has a shorter limit of its own and says so.
     requestTimeout: 120_000,
     maxHeaderSize: 16 * 1024,
+    // How often slow senders are looked for.
+    connectionsCheckingInterval: 5_000,
+    ...more,
   });
   server.on('request', (_req, res) =>
     sendError(res, new CubitError('engine_unavailable', 'Cubit is still starting. Retry.')),

@@ -12,6 +12,8 @@ const UNREACHABLE = new Set([
   'UND_ERR_DESTROYED',
   'UND_ERR_CLOSED',
 ]);
+/** Certificates that are expired, of another host or of nobody known; and ports that speak no TLS. */
+const TLS = /^(CERT_|ERR_TLS_|ERR_SSL_|EPROTO$|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/;
 const TIMED_OUT = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']);
 
 /** A failed connection or a broken answer as an engine error; an aborted call as what aborted it. */
@@ -24,6 +26,10 @@ export function transportError(error: unknown, signal: Pick<CancelSignal, 'abort
   const code = codeOf(error);
   if (UNREACHABLE.has(code)) {
     return new CubitError('engine_unavailable', 'The engine cannot be reached.', { cause: error });
+  }
+  if (TLS.test(code)) {
+    const message = `The engine's TLS is not accepted (${code}): check its address and certificate.`;
+    return new CubitError('engine_unavailable', message, { cause: error });
   }
   if (TIMED_OUT.has(code)) {
     return new CubitError('engine_timeout', 'The engine did not answer in time.', { cause: error });
