@@ -174,7 +174,7 @@ async function start(
     ...control,
     newId,
     holder: newId('request'),
-    signals: () => ({ atMs: trustedNow(), servedModels: gateway.stats().servedModels }),
+    signals: () => [{ gatewayId: 'own', atMs: trustedNow(), servedModels: gateway.stats().servedModels }],
     startupMsOf: (templateId) => publisher.startupMsOf(templateId),
   });
   teardown.push(() => scaler.stop());
