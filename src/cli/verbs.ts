@@ -90,7 +90,10 @@ function addVerb(group: Command, action: string, verb: Verb): void {
   const named = inPath.length > 0 || !schema.required?.includes('name') ? inPath : ['name'];
   const positional = [...named, ...files];
   const command = group.command(action).description(verb.summary);
-  for (const name of positional) command.argument(`<${name}>`, argumentHelp(name, fields[name]));
+  for (const name of positional) {
+    const needed = !files.includes(name) || (schema.required?.includes(name) ?? false);
+    command.argument(needed ? `<${name}>` : `[${name}]`, argumentHelp(name, fields[name]));
+  }
   for (const [name, field] of Object.entries(fields)) {
     // Whose it is, every command is told by the one flag --tenant.
     if (name === 'tenantId' || positional.includes(name)) continue;

@@ -84,6 +84,7 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'group.list': { tenantId: owner.tenantId },
     'group.show': { groupId },
     'group.auto-renew': { groupId, enabled: true },
+    'rule.preview': { groupId, maxUnits: 4 },
     'rule.set': { groupId, maxUnits: 4 },
     'rule.show': { groupId },
     'rule.remove': { groupId },

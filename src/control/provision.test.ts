@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { auditList } from './audit/list.ts';
 import { newId } from './call.ts';
-import { ruleSet } from './elastic/set.ts';
 import { endpointCreate } from './endpoint/create.ts';
 import { endpointShow } from './endpoint/show.ts';
 import { DRAIN_MS, FakeFleet, OPERATOR, refusal, START_MS, testControl } from './fixture.ts';
@@ -286,13 +285,11 @@ describe('units of two machines', () => {
     );
   });
 
-  test('take two places each on the machines, and do not scale by a rule', async () => {
+  test('take two places each on the machines', async () => {
     const { control, manager, groupId, provisioner } = await pair(2);
     await control.provisioned(provisioner);
     control.fleet.slots = 7;
     const answer = await refusal(control.call(orderResize, manager, { groupId, units: 4 }));
     expect(answer).toMatchObject({ code: 'capacity_exhausted', details: { freeUnits: 1 } });
-    const rule = control.call(ruleSet, manager, { groupId, maxUnits: 3 });
-    expect((await refusal(rule)).code).toBe('unsupported_feature');
   });
 });

@@ -1,11 +1,11 @@
 import type { Kysely } from 'kysely';
 import type { Catalog } from '../catalog/schema.ts';
 import type { IdKind } from '../core/ids.ts';
-import type { Fleet, ReplicaSpec, ReplicaStatus } from '../fleet/port.ts';
+import type { Fleet, ReplicaSpec, ReplicaStatus, Role } from '../fleet/port.ts';
 import type { Database, Row } from '../store/schema.ts';
 import type { ControlLog } from './call.ts';
 import { ElasticFollower } from './elastic/follow.ts';
-import { type ElasticUnit, elasticSpecOf, openUnits } from './elastic/units.ts';
+import { type ElasticUnit, elasticSpecsOf, openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
 import { failOrder, succeedOrder } from './order/settle.ts';
 import { livePools, poolSpecs } from './pool/pools.ts';
@@ -97,7 +97,10 @@ export class Provisioner {
     const added = await openUnits(db);
     const pools = (await livePools(db)).map(poolSpecs);
     const specs = [
-      ...groups.flatMap((group) => [...specsOf(group, this.#rolesOf(group)), ...addedSpecs(group, added)]),
+      ...groups.flatMap((group) => [
+        ...specsOf(group, this.#rolesOf(group)),
+        ...addedSpecs(group, added, this.#rolesOf(group)),
+      ]),
       ...pools.flat(),
     ];
     const wanted = new Set(specs.map((spec) => spec.replicaId));
@@ -202,6 +205,7 @@ export class Provisioner {
 function addedSpecs(
   group: Row<'instance_groups'>,
   added: ReadonlyMap<string, readonly ElasticUnit[]>,
+  roles: readonly Role[],
 ): readonly ReplicaSpec[] {
-  return (added.get(group.id) ?? []).map((unit) => elasticSpecOf(group, unit));
+  return (added.get(group.id) ?? []).flatMap((unit) => elasticSpecsOf(group, unit, roles));
 }

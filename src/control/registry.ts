@@ -31,6 +31,7 @@ import { deliveryList } from './delivery/list.ts';
 import { deliveryRetry } from './delivery/retry.ts';
 import { scalingDecisions } from './elastic/decisions.ts';
 import { scalingUnits } from './elastic/list-units.ts';
+import { rulePreview } from './elastic/preview.ts';
 import { ruleRemove } from './elastic/remove.ts';
 import { ruleSet } from './elastic/set.ts';
 import { ruleShow } from './elastic/show.ts';
@@ -174,6 +175,7 @@ export const verbs: readonly Verb[] = [
   groupShow,
   groupAutoRenew,
   ruleSet,
+  rulePreview,
   ruleShow,
   ruleRemove,
   scalingDecisions,

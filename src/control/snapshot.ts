@@ -13,7 +13,7 @@ import {
 } from '../gateway/snapshot.ts';
 import type { Database, Row } from '../store/schema.ts';
 import type { ControlLog } from './call.ts';
-import { openUnits } from './elastic/units.ts';
+import { addedReplicaIds, openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
 import { keySnapshots } from './key/shares.ts';
 import { livePools, type Pool, poolSpecs } from './pool/pools.ts';
@@ -131,7 +131,13 @@ export async function buildSnapshot(
   const replicas = Map.groupBy(deps.fleet.list(), (replica) => replica.servedModelId);
   const groups = Map.groupBy(stored.groups, (group) => group.served_model_id);
   const served = Map.groupBy(stored.served, (row) => row.endpoint_id);
-  const addedBy = new Map([...stored.added.values()].flat().map((unit) => [unit.replica_id, unit.state]));
+  const addedBy = new Map(
+    stored.groups.flatMap((group) => {
+      const roles = rolesOf(deps.catalog, group.template_id);
+      const units = stored.added.get(group.id) ?? [];
+      return units.flatMap((unit) => addedReplicaIds(unit, roles).map((id) => [id, unit.state] as const));
+    }),
+  );
   const maxUnits = new Map(stored.rules.map((rule) => [rule.group_id, rule.max_units]));
   const endpoints = new Map<string, EndpointSnapshot>();
   const shared = sharedPools(stored.limits, pooledModels(deps, stored.pools, replicas, startups));

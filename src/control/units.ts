@@ -15,6 +15,11 @@ export function replicaIdOf(groupId: string, unit: number): string {
   return `${ID_PREFIXES.replica}-${groupId.slice(ID_PREFIXES.group.length + 1)}-${unit}`;
 }
 
+/** Of a unit's machine: the unit's own id, or with the role behind it. */
+export function machineIdOf(unitId: string, role: Role): string {
+  return role === 'unified' ? unitId : `${unitId}-${role}`;
+}
+
 /** null for an id that this module did not make. */
 export function groupIdOf(replicaId: string): string | null {
   const match = /^rep-(.+?)-(?:\d+(?:-[a-z]+)?|e.+)$/.exec(replicaId);
@@ -31,7 +36,7 @@ export function unitsOf(group: GroupUnits, roles: readonly Role[]): ReplicaSpec[
   const { id, served_model_id: servedModelId, template_id: templateId } = group;
   return Array.from({ length: group.units }, (_, unit) =>
     roles.map((role) => {
-      const replicaId = replicaIdOf(id, unit) + (role === 'unified' ? '' : `-${role}`);
+      const replicaId = machineIdOf(replicaIdOf(id, unit), role);
       return { replicaId, servedModelId, templateId, role };
     }),
   );
@@ -51,8 +56,8 @@ export function readyUnitsOf(
   return unitsOf(group, roles).filter((unit) => unit.every(isReady)).length;
 }
 
-/** Ids of a group's units on a single-machine template, the only kind that scales. */
-export function wholeUnitIds(group: Pick<GroupUnits, 'id' | 'units'>): string[] {
+/** Ids of a group's base units; with the role behind them they are their machines'. */
+export function unitIdsOf(group: Pick<GroupUnits, 'id' | 'units'>): string[] {
   return Array.from({ length: group.units }, (_, unit) => replicaIdOf(group.id, unit));
 }
 

@@ -1,7 +1,4 @@
 import { expect, test } from 'vitest';
-import { newId } from '../control/call.ts';
-import { scalingDecisions } from '../control/elastic/decisions.ts';
-import { scalingUnits } from '../control/elastic/list-units.ts';
 import { ruleRemove } from '../control/elastic/remove.ts';
 import { ruleSet } from '../control/elastic/set.ts';
 import { ruleShow } from '../control/elastic/show.ts';
@@ -11,55 +8,7 @@ import { groupShow } from '../control/group/show.ts';
 import { noticeList } from '../control/notice/list.ts';
 import { orderNew } from '../control/order/new.ts';
 import { orderUnsubscribe } from '../control/order/unsubscribe.ts';
-import { Scaler } from './loop.ts';
-import type { ServedSignals } from './observe.ts';
-
-const STARTUP_MS = 60_000;
-const RULE = { maxUnits: 6, scaleInAfterMs: 60_000, drainMsMax: 120_000 };
-
-/** A group of `units` with a rule, a fleet that is told when its units are ready, and a load that the test sets. */
-async function elastic(units = 1, rule: object = RULE) {
-  const control = await testControl();
-  const { manager } = await control.tenant();
-  const { groups, endpointId } = await control.endpoint(manager, units);
-  const { groupId, servedModelId } = groups[0]!;
-  const running = new Map<string, number>();
-  const provisioner = control.provisioner({ runningOn: (id) => running.get(id) ?? 0 });
-  await control.provisioned(provisioner);
-  await control.call(ruleSet, manager, { groupId, ...RULE, ...rule });
-  const load = { perUnit: 0, signalAgeMs: 0, queued: 0 };
-  const signals = (): ServedSignals => {
-    for (const { replicaId, state } of control.fleet.list())
-      running.set(replicaId, state === 'ready' ? load.perUnit : 0);
-    const none = { arrivals: 0, arrivedUs: 0, refused: 0, completed: 0, prefillUs: 0 };
-    const times = { ttftMsSum: 0, ttftCount: 0, tpotMsSum: 0, tpotCount: 0 };
-    const pools = { batchPerUnit: 8, kvTokensPerUnit: 16_384, kvTokens: 0 };
-    return { servedModelId, ...pools, ...none, ...times, queued: load.queued, queuedUs: 0, runningOn: running };
-  };
-  const scalerOf = (holder: string) =>
-    new Scaler({
-      ...control.deps,
-      newId,
-      holder,
-      startupMsOf: () => STARTUP_MS,
-      signals: () => ({ atMs: control.nowMs - load.signalAgeMs, servedModels: [signals()] }),
-    });
-  const scaler = scalerOf('one');
-  /** So many seconds of decisions every 5 s, with the fleet followed in between. */
-  const pass = async (seconds: number, by = scaler) => {
-    for (let left = seconds; left > 0; left -= 5) {
-      control.nowMs += 5_000;
-      await by.turn();
-      await provisioner.reconcile();
-    }
-  };
-  const show = () => control.call(groupShow, OPERATOR, { groupId });
-  const counts = async () => (await control.call(ruleShow, OPERATOR, { groupId })).units;
-  const added = async () => (await control.call(scalingUnits, OPERATOR, { groupId })).items;
-  const decisions = async () => (await control.call(scalingDecisions, OPERATOR, { groupId })).items;
-  const world = { control, manager, groupId, endpointId, provisioner, scaler, scalerOf, load, running, pass };
-  return { ...world, show, counts, added, decisions };
-}
+import { elastic, RULE } from './fixture.ts';
 
 test('load adds units, billed from ready to drained and not a second more', async () => {
   const { control, show, counts, added, decisions, load, pass, running } = await elastic(1);

@@ -1,29 +1,39 @@
 import type { Kysely } from 'kysely';
+import type { Catalog } from '../catalog/schema.ts';
 import type { ControlLog } from '../control/call.ts';
 import { readRule } from '../control/elastic/rule.ts';
 import { type ElasticUnit, launchUnits, moveUnit, openUnits } from '../control/elastic/units.ts';
 import { createTurns, type Turns } from '../control/turns.ts';
-import { replicasById, wholeUnitIds } from '../control/units.ts';
+import { replicasById, rolesOf } from '../control/units.ts';
+import type { SalesPolicy } from '../control/verb.ts';
 import type { IdKind } from '../core/ids.ts';
+import { ForesightScaling } from '../core/serving/scaling/foresight.ts';
 import type { ElasticRule } from '../core/serving/scaling/rule.ts';
 import { Schedule } from '../core/serving/scaling/schedule.ts';
-import { type ExplainedDecision, Scaling } from '../core/serving/scaling.ts';
-import type { Fleet } from '../fleet/port.ts';
+import type { ExplainedDecision } from '../core/serving/scaling.ts';
+import type { Fleet, ReplicaStatus, Role } from '../fleet/port.ts';
 import { takeLease } from '../store/lease.ts';
 import { notify } from '../store/notices.ts';
 import type { Database, Row } from '../store/schema.ts';
-import { type LivingUnit, observe, type Reading, type ServedSignals } from './observe.ts';
+import { backsOffUntilMs, failuresInARow } from './backoff.ts';
+import { addedUnits, baseUnits } from './living.ts';
+import { type GatewaySignals, SignalMerger } from './merge.ts';
+import { observe, type Reading, type ServedSignals } from './observe.ts';
 import { planUnits } from './plan.ts';
+import { type LearnedProfile, readProfiles, saveProfiles } from './profiles.ts';
+import { quotaRoom } from './quota-room.ts';
 
 export interface ScalerDeps {
   readonly db: Kysely<Database>;
   readonly fleet: Pick<Fleet, 'list' | 'capacity'>;
+  readonly catalog: Pick<Catalog, 'templates'>;
+  readonly policy: SalesPolicy;
   readonly log: ControlLog;
   /** Epoch milliseconds. */
   now(): number;
   newId(kind: IdKind): string;
-  /** What the gateways know, by served model, and when they said so; without fresh ones nothing is changed. */
-  signals(): { readonly atMs: number; readonly servedModels: readonly ServedSignals[] };
+  /** What each gateway said last, and when; without fresh ones nothing is changed. */
+  signals(): readonly GatewaySignals[];
   /** From launch to ready, as learned. */
   startupMsOf(templateId: string): number;
   /** A unit was launched, drained or taken back. */
@@ -33,12 +43,12 @@ export interface ScalerDeps {
 }
 
 const TICK_MS = 5_000;
-/** Older signals decide nothing. */
-const SIGNAL_AGE_MS_MAX = 15_000;
 const LEASE_MS = 20_000;
-/** After a failed start the next one waits, longer each time. */
-const BACKOFF_FIRST_MS = 10_000;
-const BACKOFF_MS_MAX = 300_000;
+/** Of a group, as far as back-off looks. */
+const LAST_UNITS = 16;
+/** Steps of five minutes between two times that a group's week is stored; groups that are stored in one turn. */
+const SAVE_EVERY = 12;
+const SAVED_MAX = 200;
 /** Failures in a row of which the tenant is told. */
 const STUCK_FAILURES = 3;
 
@@ -55,20 +65,35 @@ export function startScaler(deps: ScalerDeps): Turns {
 
 interface Governed {
   readonly group: Row<'instance_groups'>;
-  readonly rule: ElasticRule;
   readonly coefficient: number;
+  readonly ruleRow: Pick<Row<'elastic_rules'>, 'max_units' | 'rule_json'> & { readonly units: number };
 }
 
 /** What is remembered of a group between turns: only what may be forgotten. */
 interface Memory {
-  readonly ruleJson: string;
-  readonly scaling: Scaling;
+  readonly ruleKey: string;
+  readonly rule: ElasticRule;
+  readonly scaling: ForesightScaling;
   readonly schedule: Schedule;
   before: Reading | null;
+  /** Of the forecast, when it was stored last. */
+  savedVersion: number;
+}
+
+/** What is the same for all groups in one turn, read once. */
+interface Turn {
+  readonly nowMs: number;
+  readonly replicas: ReadonlyMap<string, ReplicaStatus>;
+  readonly siblings: ReadonlyMap<string, readonly Row<'instance_groups'>[]>;
+  readonly added: ReadonlyMap<string, readonly ElasticUnit[]>;
+  /** Added units that quotas leave, less those that are there; grows no more than one turn out of date. */
+  readonly roomLeft: (group: Row<'instance_groups'>) => number;
+  readonly freeUnits: (templateId: string) => number;
 }
 
 export class Scaler {
   readonly #deps: ScalerDeps;
+  readonly #merger = new SignalMerger();
   #memories = new Map<string, Memory>();
 
   constructor(deps: ScalerDeps) {
@@ -76,32 +101,30 @@ export class Scaler {
   }
 
   async turn(): Promise<void> {
-    const { db, holder } = this.#deps;
+    const { db, holder, log, now, signals } = this.#deps;
     if (!(await takeLease(db, { name: 'scaler', holder, ttlMs: LEASE_MS }))) {
       this.#memories.clear();
       return;
     }
     const governed = await this.#governed();
-    this.#memories = new Map(governed.map((one) => [one.group.id, this.#memoryOf(one)]));
-    const { atMs, servedModels } = this.#deps.signals();
-    const nowMs = this.#deps.now();
-    // Signals of the past, or of a clock that is not ours, decide nothing.
-    if (governed.length === 0 || Math.abs(nowMs - atMs) > SIGNAL_AGE_MS_MAX) return;
-    const signals = new Map(servedModels.map((model) => [model.servedModelId, model]));
-    const ids = governed.map(({ group }) => group.served_model_id);
-    const siblings = await this.#groupsOf(ids);
-    const units = await openUnits(
-      db,
-      governed.map(({ group }) => group.id),
-    );
+    await this.#remember(governed);
+    const merged = this.#merger.merge(signals(), now());
+    if (governed.length === 0 || merged === null) return;
+    const turn = await this.#readTurn(governed);
     for (const one of governed) {
-      const own = signals.get(one.group.served_model_id);
+      const own = merged.get(one.group.served_model_id);
       if (own === undefined) continue;
-      await this.#scale(one, own, siblings.get(one.group.served_model_id) ?? [], units.get(one.group.id) ?? []);
+      try {
+        await this.#scale(one, own, turn);
+      } catch (error) {
+        // One group's trouble is no other's; its transaction left nothing behind.
+        log.error({ err: error, groupId: one.group.id }, 'a group could not be scaled; it is tried again');
+      }
     }
+    await this.#saveProfiles();
   }
 
-  async #governed(): Promise<(Governed & { readonly ruleJson: string })[]> {
+  async #governed(): Promise<Governed[]> {
     const rows = await this.#deps.db
       .selectFrom('elastic_rules')
       .innerJoin('instance_groups', 'instance_groups.id', 'elastic_rules.group_id')
@@ -110,45 +133,81 @@ export class Scaler {
       .select(['max_units', 'rule_json', 'coefficient'])
       .where('state', 'in', ['active', 'resizing'])
       .execute();
-    return rows.map((row) => ({
-      group: row,
-      rule: readRule(row),
-      coefficient: row.coefficient,
-      ruleJson: `${row.units} ${row.max_units} ${row.coefficient} ${row.rule_json}`,
-    }));
+    return rows.map((row) => ({ group: row, coefficient: row.coefficient, ruleRow: row }));
   }
 
-  #memoryOf({ group, rule, coefficient, ruleJson }: Governed & { readonly ruleJson: string }): Memory {
-    const known = this.#memories.get(group.id);
-    if (known?.ruleJson === ruleJson) return known;
-    const schedule = new Schedule(rule.windows, rule.zone);
-    return { ruleJson, schedule, scaling: new Scaling({ ...rule, coefficient }), before: known?.before ?? null };
+  /** Groups that go on keep what they know; those that are new find what was learned of them before. */
+  async #remember(governed: readonly Governed[]): Promise<void> {
+    const unknown = governed.flatMap(({ group }) => (this.#memories.has(group.id) ? [] : [group.id]));
+    const stored = await readProfiles(this.#deps.db, unknown);
+    const memories = new Map<string, Memory>();
+    for (const { coefficient, group, ruleRow } of governed) {
+      const ruleKey = `${ruleRow.units} ${ruleRow.max_units} ${coefficient} ${ruleRow.rule_json}`;
+      const known = this.#memories.get(group.id);
+      if (known?.ruleKey === ruleKey) {
+        memories.set(group.id, known);
+        continue;
+      }
+      const rule = readRule(ruleRow);
+      const profile = known?.scaling.forecast.profile() ?? stored.get(group.id) ?? null;
+      memories.set(group.id, {
+        ruleKey,
+        rule,
+        schedule: new Schedule(rule.windows, rule.zone),
+        scaling: new ForesightScaling({ ...rule, coefficient }, profile),
+        before: known?.before ?? null,
+        savedVersion: 0,
+      });
+    }
+    this.#memories = memories;
   }
 
-  async #groupsOf(servedModelIds: readonly string[]): Promise<ReadonlyMap<string, Row<'instance_groups'>[]>> {
-    const rows = await this.#deps.db
+  async #readTurn(governed: readonly Governed[]): Promise<Turn> {
+    const { db, fleet, now } = this.#deps;
+    const siblings = await db
       .selectFrom('instance_groups')
       .selectAll()
-      .where('served_model_id', 'in', [...new Set(servedModelIds)])
+      .where('served_model_id', 'in', db.selectFrom('elastic_rules').select('served_model_id'))
       .where('state', 'in', ['active', 'resizing'])
       .execute();
-    return Map.groupBy(rows, (row) => row.served_model_id);
+    const added = await openUnits(db);
+    const room = await quotaRoom(db, this.#deps);
+    const used = new Map<string, number>();
+    const keyOf = (group: Row<'instance_groups'>) => `${group.tenant_id} ${group.template_id}`;
+    for (const { group } of governed) {
+      const alive = (added.get(group.id) ?? []).filter(({ state }) => state !== 'draining').length;
+      used.set(keyOf(group), (used.get(keyOf(group)) ?? 0) + alive);
+    }
+    const free = new Map<string, number>();
+    return {
+      nowMs: now(),
+      replicas: replicasById(fleet.list()),
+      siblings: Map.groupBy(siblings, (row) => row.served_model_id),
+      added,
+      roomLeft: (group) => room(group.tenant_id, group.template_id) - (used.get(keyOf(group)) ?? 0),
+      freeUnits: (templateId) => {
+        const units =
+          free.get(templateId) ?? Math.floor(fleet.capacity(templateId).free / this.#roles(templateId).length);
+        free.set(templateId, units);
+        return units;
+      },
+    };
   }
 
-  async #scale(
-    { group, rule }: Governed,
-    signals: ServedSignals,
-    siblings: readonly Row<'instance_groups'>[],
-    added: readonly ElasticUnit[],
-  ): Promise<void> {
-    const { now, startupMsOf } = this.#deps;
+  #roles(templateId: string): readonly Role[] {
+    return rolesOf(this.#deps.catalog, templateId);
+  }
+
+  async #scale({ group }: Governed, signals: ServedSignals, turn: Turn): Promise<void> {
+    const { nowMs } = turn;
     const memory = this.#memories.get(group.id)!;
-    const nowMs = now();
-    const fixed = this.#fixedUnits(siblings);
-    const units = [...fixed, ...added.flatMap(livingUnit)];
+    const roles = this.#roles(group.template_id);
+    const added = turn.added.get(group.id) ?? [];
+    const fixed = baseUnits(turn.siblings.get(group.served_model_id) ?? [], roles, turn.replicas);
+    const units = [...fixed, ...addedUnits(added, roles)];
     const reading = { atMs: nowMs, signals };
-    const startupMs = startupMsOf(group.template_id);
-    const bounds = this.#bounds({ group, rule, added, others: fixed.length - group.units }, startupMs);
+    const startupMs = this.#deps.startupMsOf(group.template_id);
+    const bounds = boundsOf({ group, memory, added, others: fixed.length - group.units }, startupMs, turn);
     const observation = observe(reading, memory.before, units, { ...bounds, startupMs });
     memory.before = reading;
     const decision = memory.scaling.decide(observation, nowMs);
@@ -158,26 +217,7 @@ export class Scaler {
     await this.#act({ group, added, wanted, alive, signals }, decision);
   }
 
-  /** Base units of all groups of the served model: there, or about to be. */
-  #fixedUnits(groups: readonly Row<'instance_groups'>[]): LivingUnit[] {
-    const replicas = replicasById(this.#deps.fleet.list());
-    return groups.flatMap(wholeUnitIds).map((replicaId) => {
-      const replica = replicas.get(replicaId);
-      const state = replica?.state === 'ready' ? 'ready' : 'starting';
-      return { replicaId, state, sinceMs: replica?.readyAtMs ?? replica?.startedAtMs ?? 0 };
-    });
-  }
-
-  /** Of all units of the served model: what the rule and its schedule hold, and what rule and machines allow. */
-  #bounds({ group, rule, added, others }: Bounded, startupMs: number) {
-    const nowMs = this.#deps.now();
-    const floor = this.#memories.get(group.id)!.schedule.floorWithin(nowMs, nowMs + startupMs);
-    const { free } = this.#deps.fleet.capacity(group.template_id);
-    const maxUnits = others + Math.min(Math.max(rule.maxUnits, group.units), group.units + added.length + free);
-    return { maxUnits, minUnits: Math.min(maxUnits, others + Math.max(group.units, floor)) };
-  }
-
-  /** Whether the last starts failed and the next one has to wait. */
+  /** Whether the last starts failed, or units that had just begun to serve, and the next one has to wait. */
   async #backsOff(groupId: string, nowMs: number): Promise<boolean> {
     const last = await this.#deps.db
       .selectFrom('elastic_units')
@@ -185,13 +225,22 @@ export class Scaler {
       .where('group_id', '=', groupId)
       .orderBy('launched_at_ms', 'desc')
       .orderBy('id', 'desc')
-      .limit(8)
+      .limit(LAST_UNITS)
       .execute();
-    const firstGood = last.findIndex((unit) => unit.state !== 'failed' || unit.ready_at_ms !== null);
-    const failures = firstGood === -1 ? last.length : firstGood;
-    if (failures === 0) return false;
-    const waitMs = Math.min(BACKOFF_MS_MAX, BACKOFF_FIRST_MS * 2 ** (failures - 1));
-    return nowMs < (last[0]?.ended_at_ms ?? 0) + waitMs;
+    return nowMs < backsOffUntilMs(last);
+  }
+
+  /** An hour's learning at a time; a kill loses no more. Not all groups at once. */
+  async #saveProfiles(): Promise<void> {
+    const due: (LearnedProfile & { readonly memory: Memory })[] = [];
+    for (const [groupId, memory] of this.#memories) {
+      if (due.length >= SAVED_MAX) break;
+      const { forecast } = memory.scaling;
+      if (forecast.version - memory.savedVersion < SAVE_EVERY) continue;
+      due.push({ groupId, profile: forecast.profile(), memory });
+    }
+    await saveProfiles(this.#deps.db, due, this.#deps.now());
+    for (const { memory } of due) memory.savedVersion = memory.scaling.forecast.version;
   }
 
   async #act(change: Change, decision: ExplainedDecision): Promise<void> {
@@ -248,8 +297,7 @@ export class Scaler {
       .orderBy('ended_at_ms', 'desc')
       .limit(STUCK_FAILURES)
       .execute();
-    const stuck = last.length === STUCK_FAILURES && last.every((unit) => unit.state === 'failed');
-    if (!stuck) return;
+    if (failuresInARow(last) < STUCK_FAILURES) return;
     await notify(trx, this.#deps, {
       tenantId: group.tenant_id,
       kind: 'scaling_stuck',
@@ -272,14 +320,19 @@ interface Change {
 
 interface Bounded {
   readonly group: Row<'instance_groups'>;
-  readonly rule: ElasticRule;
+  readonly memory: Memory;
   readonly added: readonly ElasticUnit[];
   /** Units that other groups of the served model hold. */
   readonly others: number;
 }
 
-function livingUnit(unit: ElasticUnit): LivingUnit[] {
-  const { state, replica_id: replicaId } = unit;
-  if (state !== 'starting' && state !== 'ready' && state !== 'draining') return [];
-  return [{ replicaId, state, sinceMs: unit.draining_at_ms ?? unit.ready_at_ms ?? unit.launched_at_ms }];
+/** Of all units of the served model: what the rule and its schedule hold, and what rule, quota and machines allow. */
+function boundsOf({ group, memory, added, others }: Bounded, startupMs: number, turn: Turn) {
+  const { rule, schedule } = memory;
+  const floor = schedule.floorWithin(turn.nowMs, turn.nowMs + startupMs);
+  const alive = added.filter(({ state }) => state !== 'draining').length;
+  const byQuota = group.units + Math.max(0, alive + turn.roomLeft(group));
+  const byMachines = group.units + added.length + turn.freeUnits(group.template_id);
+  const maxUnits = others + Math.min(Math.max(rule.maxUnits, group.units), byQuota, byMachines);
+  return { maxUnits, minUnits: Math.min(maxUnits, others + Math.max(group.units, floor)) };
 }

@@ -24,9 +24,10 @@ export interface ServedSignals {
   readonly runningOn: ReadonlyMap<string, number>;
 }
 
-/** A unit that exists, by its replica. */
+/** A unit that exists, with its machines: one, or one for each role. */
 export interface LivingUnit {
-  readonly replicaId: string;
+  readonly unitId: string;
+  readonly replicaIds: readonly string[];
   readonly state: UnitObservation['state'];
   readonly sinceMs: number;
 }
@@ -39,7 +40,8 @@ export interface Reading {
 /**
  * An observation from two readings of one gateway, the earlier one null at first. The KV cache and the prefill budget are
  * known for all units together and taken as spread evenly. Totals that fell belong to a gateway that was started anew:
- * they count from zero.
+ * they count from zero. Where prefill and decode have machines of their own, a unit's batch is the fuller of the two: with
+ * the prefill budget beside it, a unit is as full as its fuller pool.
  */
 export function observe(
   { atMs, signals: now }: Reading,
@@ -62,13 +64,14 @@ export function observe(
   const tpots = since((signals) => signals.tpotCount);
   return {
     windowMs,
-    units: units.map(({ replicaId, state, sinceMs }) => {
-      const running = now.runningOn.get(replicaId) ?? 0;
+    units: units.map(({ unitId, replicaIds, state, sinceMs }) => {
+      const each = replicaIds.map((replicaId) => now.runningOn.get(replicaId) ?? 0);
+      const running = each.reduce((sum, one) => sum + one, 0);
       const shares =
         state === 'starting'
           ? { batchShare: 0, kvShare: 0, prefillShare: 0 }
-          : { batchShare: Math.min(1, running / now.batchPerUnit), kvShare, prefillShare };
-      return { unitId: replicaId, state, sinceMs, running, ...shares };
+          : { batchShare: Math.min(1, Math.max(...each) / now.batchPerUnit), kvShare, prefillShare };
+      return { unitId, state, sinceMs, running, ...shares };
     }),
     startingUnits: count('starting'),
     readyUnits: count('ready'),

@@ -29,6 +29,13 @@ export interface ElasticTables {
     /** For people. */
     failure: string | null;
   };
+  /** What load usually is at each time of the week (`core/serving/scaling/forecast.ts`); it may be forgotten. */
+  load_profiles: {
+    group_id: string;
+    /** Full units in each five minutes of the week, Monday first, in the rule's zone; −1: not seen yet. */
+    profile_json: string;
+    learned_at_ms: number;
+  };
   /** Every change that scaling made, and why. Never updated. */
   scaling_decisions: {
     id: string;

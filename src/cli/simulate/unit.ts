@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { loadCatalog } from '../../catalog/load.ts';
-import type { Template } from '../../catalog/schema.ts';
 import { CubitError } from '../../core/errors.ts';
 import type { UnitConfig } from '../../sim/cluster/types.ts';
 import type { EngineConfig } from '../../sim/engine.ts';
+import { unitOfTemplate } from '../../sim/template-unit.ts';
 import { parseFile } from '../files.ts';
 import type { SimulateFlags } from './flags.ts';
 
@@ -76,7 +76,7 @@ async function baseUnit({ template, unit }: UnitFlags): Promise<ChosenUnit> {
   }
   const known = (await loadCatalog()).templates;
   const found = known.get(template);
-  if (found !== undefined) return ofTemplate(found);
+  if (found !== undefined) return { name: found.name, config: unitOfTemplate(found), startupMs: found.startupMs };
   throw new CubitError(
     'invalid_request',
     `There is no template ${template}; there are ${[...known.keys()].join(', ')}.`,
@@ -102,33 +102,3 @@ function jsonOf(text: string): unknown {
     return undefined;
   }
 }
-
-function ofTemplate(template: Template): ChosenUnit {
-  const { engine, kind, kvTokensPerUnit, name, profile, roles, startupMs, tiers } = template;
-  const { prefillFixedUs, step } = profile;
-  const unified: EngineConfig = {
-    step,
-    prefillFixedUs,
-    sequencesMax: tiers[0]!.batch,
-    stepTokensMax: engine.stepTokensMax ?? MEASURED.stepTokensMax,
-    kvTokens: kvTokensPerUnit,
-    blockTokens: MEASURED.blockTokens,
-    prefixCaching: true,
-    asyncScheduling: true,
-  };
-  if (kind === 'single') return { name, config: { kind: 'unified', engine: unified }, startupMs };
-  const machines = (role: string) => roles.find((entry) => entry.role === role)?.machinesPerUnit ?? 1;
-  const config: UnitConfig = {
-    kind: 'disaggregated',
-    // A step of prefill machines takes what its prompts take: their fixed part is in prefillFixedUs.
-    prefill: { ...unified, step: { ...step, tau0Us: 0 } },
-    prefillMachines: machines('prefill'),
-    decode: { ...unified, prefillFixedUs: 0 },
-    decodeMachines: machines('decode'),
-    ...TRANSFER,
-  };
-  return { name, config, startupMs };
-}
-
-/** 128 KB of KV a token over 50 GB/s, and a handshake. */
-const TRANSFER = { transferFixedMs: 5, transferMsPerToken: 0.0026 };

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Row } from '../../store/schema.ts';
 import { invalidField } from '../input.ts';
 import type { Ctx, Trx } from '../verb.ts';
-import { checkedRule, checkOnlyRule, checkScalable, storeRule } from './rule.ts';
+import { checkedRule, checkOnlyRule, checkTargets, storeRule } from './rule.ts';
 import { RuleInput } from './schemas.ts';
 
 const { minUnits: _base, ...Others } = RuleInput;
@@ -24,14 +24,14 @@ export function checkFirstRule(
   }
 }
 
-/** Gives a group that is being written its rule. Throws `invalid_request` with every fault, `unsupported_feature` and `conflict`. */
+/** Gives a group that is being written its rule. Throws `invalid_request` with every fault, and `conflict`. */
 export async function placeFirstRule(
   trx: Trx,
   ctx: Pick<Ctx, 'catalog' | 'now'>,
   { group, zone, elastic }: { group: Row<'instance_groups'>; zone: string; elastic: FirstRule },
 ): Promise<void> {
   const rule = checkedRule({ zone, minUnits: group.units }, elastic, 'elastic.');
-  checkScalable(ctx.catalog, group.template_id);
+  checkTargets(ctx.catalog, group.template_id, rule, 'elastic.');
   await checkOnlyRule(trx, group);
   await storeRule(trx, ctx, group, rule);
 }

@@ -1,9 +1,10 @@
 import { CubitError } from '../../core/errors.ts';
-import type { ReplicaStatus } from '../../fleet/port.ts';
+import type { ReplicaSpec, ReplicaStatus } from '../../fleet/port.ts';
 import type { Row } from '../../store/schema.ts';
 import type { ProvisionerDeps } from '../provision.ts';
+import { rolesOf } from '../units.ts';
 import { ruleOf } from './rule.ts';
-import { type ElasticUnit, elasticSpecOf, moveUnit } from './units.ts';
+import { type ElasticUnit, elasticSpecsOf, moveUnit } from './units.ts';
 
 const START_MS_MAX = 900_000;
 
@@ -30,30 +31,33 @@ export class ElasticFollower {
     for (const [groupId, units] of added) {
       const group = live.get(groupId);
       if (group === undefined) await this.#releaseAll(groupId);
-      else for (const unit of units) await this.#followOne(group, unit, replicas.get(unit.replica_id));
+      else for (const unit of units) await this.#followOne(group, unit, replicas);
     }
   }
 
   async #followOne(
     group: Row<'instance_groups'>,
     unit: ElasticUnit,
-    replica: ReplicaStatus | undefined,
+    replicas: ReadonlyMap<string, ReplicaStatus>,
   ): Promise<void> {
-    const state = replica?.state ?? 'stopped';
-    if (state === 'failed') return this.#move(group, unit, 'fail', replica?.failure ?? 'The engine gave no reason.');
+    const specs = elasticSpecsOf(group, unit, rolesOf(this.#deps.catalog, group.template_id));
+    const failed = specs.map((spec) => replicas.get(spec.replicaId)).find((machine) => machine?.state === 'failed');
+    if (failed !== undefined) return this.#move(group, unit, 'fail', failed.failure ?? 'The engine gave no reason.');
+    const stateOf = ({ replicaId }: ReplicaSpec) => replicas.get(replicaId)?.state ?? 'stopped';
+    const missing = specs.filter((spec) => stateOf(spec) === 'stopped');
     switch (unit.state) {
       case 'starting':
-        if (state === 'ready') return this.#move(group, unit, 'ready');
+        if (specs.every((spec) => stateOf(spec) === 'ready')) return this.#move(group, unit, 'ready');
         if (this.#isStuck(unit)) return this.#move(group, unit, 'fail', 'It was not ready in time.');
-        if (state === 'stopped') return this.#start(group, unit);
-        return;
+        return this.#start(group, unit, missing);
       case 'ready':
         // The fleet forgot it, as after a restart: the same replica is started again; it was paid and goes on.
-        if (state === 'stopped') return this.#start(group, unit);
+        return this.#start(group, unit, missing);
+      case 'draining': {
+        const isGone = missing.length === specs.length;
+        if (isGone || (await this.#isDrained(group, unit, specs))) return this.#move(group, unit, 'release');
         return;
-      case 'draining':
-        if (state === 'stopped' || (await this.#isDrained(group, unit))) return this.#move(group, unit, 'release');
-        return;
+      }
       default:
         return;
     }
@@ -64,17 +68,19 @@ export class ElasticFollower {
     return now() - unit.launched_at_ms >= provisionMsMax;
   }
 
-  async #isDrained(group: Row<'instance_groups'>, unit: ElasticUnit): Promise<boolean> {
-    const running = this.#deps.runningOn?.(unit.replica_id) ?? null;
-    if (running === 0) return true;
+  /** All of its machines: a request goes from one to the other. */
+  async #isDrained(group: Row<'instance_groups'>, unit: ElasticUnit, specs: readonly ReplicaSpec[]): Promise<boolean> {
+    const working = specs.filter(({ role }) => role !== 'cache');
+    const running = working.map(({ replicaId }) => this.#deps.runningOn?.(replicaId) ?? null);
+    if (running.every((one) => one === 0)) return true;
     const rule = await ruleOf(this.#deps.db, group.id);
     const drainMsMax = rule?.drainMsMax ?? this.#deps.drainMs;
     return this.#deps.now() - (unit.draining_at_ms ?? 0) >= drainMsMax;
   }
 
-  async #start(group: Row<'instance_groups'>, unit: ElasticUnit): Promise<void> {
+  async #start(group: Row<'instance_groups'>, unit: ElasticUnit, missing: readonly ReplicaSpec[]): Promise<void> {
     try {
-      this.#deps.fleet.start(elasticSpecOf(group, unit));
+      for (const spec of missing) this.#deps.fleet.start(spec);
     } catch (error) {
       await this.#move(group, unit, 'fail', (error as Error).message);
     }

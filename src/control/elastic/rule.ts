@@ -1,9 +1,9 @@
 import { CubitError } from '../../core/errors.ts';
 import { type ElasticRule, faultsOfRule, RULE_DEFAULTS } from '../../core/serving/scaling/rule.ts';
+import { faultsOfTargets, leastLatency } from '../../core/serving/scaling/targets.ts';
 import type { Row } from '../../store/schema.ts';
 import { invalidInput } from '../input.ts';
 import { type Db, LIVE_GROUP_STATES } from '../internal.ts';
-import { rolesOf } from '../units.ts';
 import type { Ctx, Trx } from '../verb.ts';
 
 /** The rule of a group, or null. Its minimum is the group's base units. */
@@ -39,13 +39,13 @@ export function checkedRule(
   return rule;
 }
 
-/** Throws `unsupported_feature` for a template whose units consist of several machines. */
-export function checkScalable(catalog: Ctx['catalog'], templateId: string): void {
-  if (rolesOf(catalog, templateId).length === 1) return;
-  throw new CubitError(
-    'unsupported_feature',
-    `Units of ${templateId} consist of several machines and do not scale by a rule. Resize the group instead.`,
-  );
+/** Throws `invalid_request` for targets that a unit alone with one short request does not reach, with what it does. */
+export function checkTargets(catalog: Ctx['catalog'], templateId: string, rule: ElasticRule, at = ''): void {
+  const template = catalog.templates.get(templateId);
+  if (template === undefined) return;
+  const best = leastLatency(template.profile.step, template.profile.prefillFixedUs);
+  const faults = faultsOfTargets(rule, best).map((fault) => ({ ...fault, field: `${at}${fault.field}` }));
+  if (faults.length > 0) throw invalidInput(faults);
 }
 
 /** Throws `conflict` when another group of the same served model scales. */

@@ -89,3 +89,26 @@ export const AddedUnit = z.object({
   endedAtMs: EpochMs.nullable(),
   failure: z.string().nullable(),
 });
+
+const PreviewOutcome = {
+  cost: z.string().describe('At the price of today'),
+  baseUnitHours: z.number(),
+  addedUnitHours: z.number().describe('Of added units, from ready to the end of their drain'),
+  unitsMin: Count,
+  unitsMean: z.number(),
+  unitsMax: Count,
+  metShare: z.number().describe('Share of requests in time for the targets; 0 to 1'),
+};
+
+export const Preview = z.object({
+  sentence: z.string(),
+  hours: z.number().describe('That the figures are for'),
+  targets: z.object({ ttftMs: z.number(), tpotMs: z.number() }),
+  rule: z.object(PreviewOutcome),
+  current: z.object(PreviewOutcome).nullable().describe('The rule that the group has'),
+  fixed: z
+    .object({ units: Count, ...PreviewOutcome })
+    .nullable()
+    .describe('The fewest units without scaling that are in time as often, at most for 99 %'),
+  notes: z.array(z.string()),
+});

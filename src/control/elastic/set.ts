@@ -7,7 +7,7 @@ import { resizeGroup } from '../order/resize.ts';
 import { checkQuota } from '../quota/quota.ts';
 import { Id } from '../schemas.ts';
 import { type Ctx, defineVerb, type Trx } from '../verb.ts';
-import { checkedRule, checkOnlyRule, checkScalable, ruleOf, storeRule } from './rule.ts';
+import { checkedRule, checkOnlyRule, checkTargets, ruleOf, storeRule } from './rule.ts';
 import { RuleInput, RuleView } from './schemas.ts';
 import { ruleView } from './show.ts';
 import { handOver } from './units.ts';
@@ -27,7 +27,8 @@ export const ruleSet = defineVerb({
       const tenant = await requireTenant(trx, group.tenant_id);
       const before = await ruleOf(trx, groupId);
       const rule = checkedRule(before ?? { zone: tenant.zone, minUnits: group.units }, wanted);
-      await checkGroup(trx, ctx, group);
+      await checkGroup(trx, group);
+      checkTargets(ctx.catalog, group.template_id, rule);
       const unitsAdded = rule.maxUnits - Math.max(group.units, before?.maxUnits ?? 0);
       if (unitsAdded > 0) {
         await checkQuota(trx, ctx, { tenantId: tenant.id, templateId: group.template_id, unitsAdded });
@@ -43,9 +44,8 @@ export const ruleSet = defineVerb({
   },
 });
 
-/** Throws `conflict` or `unsupported_feature` for a group that cannot scale. */
-async function checkGroup(trx: Trx, { catalog }: Ctx, group: Row<'instance_groups'>): Promise<void> {
-  checkScalable(catalog, group.template_id);
+/** Throws `conflict` or `invalid_transition` for a group that cannot scale. */
+async function checkGroup(trx: Trx, group: Row<'instance_groups'>): Promise<void> {
   if (group.billing_type === 'prepaid') {
     throw new CubitError(
       'conflict',

@@ -1,14 +1,14 @@
 import { type ElasticUnitEvent, elasticUnitAfter } from '../../core/commerce/elastic-unit.ts';
 import { CubitError } from '../../core/errors.ts';
 import { ID_PREFIXES, type IdKind } from '../../core/ids.ts';
-import type { ReplicaSpec } from '../../fleet/port.ts';
+import type { ReplicaSpec, Role } from '../../fleet/port.ts';
 import { audit } from '../../store/audit.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
 import type { Db } from '../internal.ts';
 import { insertSegment } from '../order/place.ts';
 import { latestSegment } from '../price-book/book.ts';
-import { paidUnitsOf, replicaIdOf, wholeUnitIds } from '../units.ts';
+import { machineIdOf, paidUnitsOf, replicaIdOf, unitIdsOf } from '../units.ts';
 import type { Trx } from '../verb.ts';
 
 /** Steps of the units that scaling adds to a group, each with what it means for the bill, in the caller's transaction. */
@@ -38,9 +38,18 @@ export async function openUnits(db: Db, groupIds?: readonly string[]): Promise<R
   return Map.groupBy(rows, (row) => row.group_id);
 }
 
-export function elasticSpecOf(group: ElasticGroup, unit: Pick<ElasticUnit, 'replica_id'>): ReplicaSpec {
+/** The machines of an added unit, started and drained together. */
+export function elasticSpecsOf(
+  group: ElasticGroup,
+  unit: Pick<ElasticUnit, 'replica_id'>,
+  roles: readonly Role[],
+): ReplicaSpec[] {
   const { served_model_id: servedModelId, template_id: templateId } = group;
-  return { replicaId: unit.replica_id, servedModelId, templateId, role: 'unified' };
+  return roles.map((role) => ({ replicaId: machineIdOf(unit.replica_id, role), servedModelId, templateId, role }));
+}
+
+export function addedReplicaIds(unit: Pick<ElasticUnit, 'replica_id'>, roles: readonly Role[]): string[] {
+  return roles.map((role) => machineIdOf(unit.replica_id, role));
 }
 
 /** Writes down units that are to be started; whoever provisions starts them. */
@@ -154,6 +163,6 @@ export async function absorb(trx: Trx, deps: ElasticDeps, group: ElasticGroup): 
     .set({ state: 'released', ended_at_ms: deps.now() })
     .where('group_id', '=', group.id)
     .where('ended_at_ms', 'is', null)
-    .where('replica_id', 'in', wholeUnitIds(group))
+    .where('replica_id', 'in', unitIdsOf(group))
     .execute();
 }

@@ -1,9 +1,13 @@
 import { z } from 'zod';
 import { CubitError } from '../../core/errors.ts';
 import type { Gateway, ServedModelStats } from '../../gateway/gateway.ts';
-import { SignalSum } from '../../scaler/signal-sum.ts';
+import type { GatewaySignals } from '../../scaler/merge.ts';
 
 const GATEWAYS_MAX = 1_000;
+/** Whoever is silent for so long is forgotten. */
+const REMEMBER_MS = 60_000;
+/** Of a gateway that said nothing for so long, nobody knows what it runs. */
+const FRESH_MS = 10_000;
 const count = z.number().nonnegative();
 const Report = z.object({
   gatewayId: z.string().min(1).max(100),
@@ -43,7 +47,7 @@ const OWN = 'own';
 
 /** What the control plane knows of its gateways: the one in this process, and those in others by their reports. */
 export class Gateways {
-  readonly #sum = new SignalSum();
+  readonly #reports = new Map<string, GatewaySignals>();
   readonly #own: Pick<Gateway, 'stats' | 'runningOn'>;
   readonly #now: () => number;
 
@@ -52,28 +56,34 @@ export class Gateways {
     this.#now = now;
   }
 
-  /** Takes a report of another process. Throws `invalid_request`. */
+  /** Takes a report of another process. Throws `invalid_request`, `capacity_exhausted`. */
   report(body: unknown): void {
     const parsed = Report.safeParse(body);
     if (!parsed.success) {
       throw new CubitError('invalid_request', 'This is no report of a gateway.', { cause: parsed.error });
     }
     const { gatewayId, servedModels } = parsed.data;
-    if (this.#sum.count(this.#now(), gatewayId) > GATEWAYS_MAX) {
+    const atMs = this.#now();
+    for (const [id, report] of this.#reports) if (atMs - report.atMs > REMEMBER_MS) this.#reports.delete(id);
+    if (!this.#reports.has(gatewayId) && this.#reports.size >= GATEWAYS_MAX) {
       throw new CubitError('capacity_exhausted', 'Too many gateways report already.');
     }
-    this.#sum.take(gatewayId, servedModels, this.#now());
+    this.#reports.set(gatewayId, { gatewayId, atMs, servedModels });
   }
 
-  /** As of one gateway, for scaling. */
-  signals() {
-    this.#sum.take(OWN, this.#own.stats().servedModels, this.#now());
-    return this.#sum.read(this.#now());
+  /** What each said last, for scaling. */
+  signals(): readonly GatewaySignals[] {
+    const own = { gatewayId: OWN, atMs: this.#now(), servedModels: this.#own.stats().servedModels };
+    return [own, ...this.#reports.values()];
   }
 
+  /** Sequences on a replica over this gateway and those heard lately; null: none of them knows it. */
   runningOn(replicaId: string): number | null {
-    const own = this.#own.runningOn(replicaId);
-    const others = this.#sum.runningOn(replicaId, this.#now(), OWN);
-    return own === null && others === null ? null : (own ?? 0) + (others ?? 0);
+    const counts = [this.#own.runningOn(replicaId)];
+    for (const { atMs, servedModels } of this.#reports.values()) {
+      if (Math.abs(this.#now() - atMs) > FRESH_MS) continue;
+      for (const model of servedModels) counts.push(model.runningOn.get(replicaId) ?? null);
+    }
+    return counts.reduce((sum, count) => (count === null ? sum : (sum ?? 0) + count), null);
   }
 }
