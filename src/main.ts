@@ -10,6 +10,7 @@ import { settleJob } from './control/billing/settle-job.ts';
 import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, idsOf, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
+import { readNetworks } from './control/delivery/address.ts';
 import { startDeliverer } from './control/delivery/deliverer.ts';
 import type { SmtpSettings } from './control/delivery/email.ts';
 import { createSender } from './control/delivery/sender.ts';
@@ -37,6 +38,8 @@ import { StaticFleet, type StaticServer } from './fleet/static/fleet.ts';
 import { createGateway, type GatewayStats } from './gateway/gateway.ts';
 import { listen, requestListener } from './listener.ts';
 import type { Logger } from './log.ts';
+import { createDownload } from './model-files/download.ts';
+import { ModelFiles } from './model-files/files.ts';
 import { startScaler } from './scaler/loop.ts';
 import { checkLedger, type LedgerReport } from './store/ledger.ts';
 import { lockDataFolder, makeDataFolder } from './store/lock.ts';
@@ -136,6 +139,12 @@ async function start(
   teardown.push(() => sender.close());
   const control: ControlDeps = {
     sender,
+    modelFiles: new ModelFiles({
+      folder: join(config.dataDir, 'models'),
+      allowedFolders: config.modelFolders,
+      bytesMax: config.modelBytesMax,
+      download: createDownload(readNetworks(config.modelAllow)),
+    }),
     db: store.db,
     catalog,
     policy: { access: config.access, quotaUnits: config.quotaUnits },

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { Catalog } from '../catalog/schema.ts';
 import { formatId, formatIdAt, ID_BYTES, type IdKind } from '../core/ids.ts';
 import type { Fleet } from '../fleet/port.ts';
+import type { ModelFiles } from '../model-files/files.ts';
 import type { Database } from '../store/schema.ts';
 import type { Sender } from './delivery/message.ts';
 import { Idempotency, Replay } from './idempotency.ts';
@@ -27,6 +28,7 @@ export interface ControlDeps {
   readonly operatorToken: string;
   readonly probe: ProbeServer;
   readonly sender: Sender;
+  readonly modelFiles: ModelFiles;
   readonly log: ControlLog;
   /** Epoch milliseconds, whole. */
   now(): number;
@@ -107,7 +109,7 @@ function contextOf(
   idempotencyKey: string | null,
   idempotency: Idempotency | null,
 ): Ctx {
-  const { db, catalog, policy, fleet, probe, sender } = deps;
+  const { db, catalog, policy, fleet, modelFiles, probe, sender } = deps;
   const makeId = (kind: IdKind) => deps.newId?.(kind) ?? newId(kind);
   return {
     db,
@@ -116,6 +118,7 @@ function contextOf(
     fleet,
     probe,
     sender,
+    modelFiles,
     actor: call.actor,
     requestId: call.requestId ?? makeId('request'),
     idempotencyKey,

@@ -2,6 +2,9 @@ import { accessApply } from './access/apply.ts';
 import { accessGrant } from './access/grant.ts';
 import { accessRevoke } from './access/revoke.ts';
 import { accessShow } from './access/show.ts';
+import { adapterAdd } from './adapter/add.ts';
+import { adapterList } from './adapter/list.ts';
+import { adapterRemove } from './adapter/remove.ts';
 import { agreementAccept } from './agreement/accept.ts';
 import { agreementList } from './agreement/list.ts';
 import { agreementShow } from './agreement/show.ts';
@@ -62,6 +65,9 @@ import { memberList } from './member/list.ts';
 import { memberRemove } from './member/remove.ts';
 import { memberUpdate } from './member/update.ts';
 import { modelList } from './model/list.ts';
+import { modelRegister } from './model/register.ts';
+import { modelRegistered } from './model/registered.ts';
+import { modelRemove } from './model/remove.ts';
 import { modelShow } from './model/show.ts';
 import { noticeList } from './notice/list.ts';
 import { noticeMarkRead } from './notice/mark-read.ts';
@@ -213,6 +219,12 @@ export const verbs: readonly Verb[] = [
   budgetState,
   budgetRemove,
   statementExport,
+  modelRegister,
+  modelRegistered,
+  modelRemove,
+  adapterAdd,
+  adapterList,
+  adapterRemove,
   serverAdopt,
   serverList,
   serverRemove,

@@ -7,6 +7,7 @@ import type { IdKind } from '../core/ids.ts';
 import type { KeyRole, MemberRole, Permission } from '../core/roles.ts';
 import type { EngineDialect } from '../engine/port.ts';
 import type { Fleet } from '../fleet/port.ts';
+import type { ModelFiles } from '../model-files/files.ts';
 import type { Database } from '../store/schema.ts';
 import type { Sender } from './delivery/message.ts';
 
@@ -79,8 +80,9 @@ export interface Ctx {
    */
   transaction<T>(work: (trx: Trx) => Promise<T>): Promise<T>;
   readonly probe: ProbeServer;
-  /** Outside of transactions only. */
+  /** Outside of transactions only, as the next. */
   readonly sender: Sender;
+  readonly modelFiles: ModelFiles;
   /** Epoch milliseconds; injected, so that tests move the clock. */
   now(): number;
   newId(kind: IdKind): string;
