@@ -16,6 +16,7 @@ import type { SmtpSettings } from './control/delivery/email.ts';
 import { createSender } from './control/delivery/sender.ts';
 import { controlApp } from './control/http.ts';
 import { startJobs } from './control/jobs/runner.ts';
+import { weightsOfServed } from './control/model/weights.ts';
 import { loadOperatorToken } from './control/operator-token.ts';
 import { overdueJob } from './control/overdue/job.ts';
 import { recogniseJob } from './control/prepaid/recognise-job.ts';
@@ -28,6 +29,7 @@ import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
+import { isId } from './core/ids.ts';
 import { connectEngine } from './engine/connect.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
@@ -114,7 +116,14 @@ async function start(
   teardown.push(() => new Promise<void>((resolve) => void server.close(() => resolve()).closeAllConnections()));
 
   const servers: { now: readonly StaticServer[] } = { now: await readServers(store.db) };
-  const fleet = await buildFleet(config, catalog, { log, getWeights, now, servers: () => servers.now });
+  const weights = { now: await weightsOfServed(store.db) };
+  const fleet = await buildFleet(config, catalog, {
+    log,
+    getWeights,
+    now,
+    servers: () => servers.now,
+    ownWeights: (id) => (isId('pool', id) ? null : weights.now.get(id)),
+  });
   let drainMs = config.drainMs;
   teardown.push(() => fleet.close(drainMs));
 
@@ -154,9 +163,10 @@ async function start(
     log,
     now: trustedNow,
     changed: () => {
-      void readServers(store.db).then(
-        (list) => {
+      void Promise.all([readServers(store.db), weightsOfServed(store.db)]).then(
+        ([list, own]) => {
           servers.now = list;
+          weights.now = own;
           provisioner.poke();
           publisher.poke();
         },
@@ -286,6 +296,7 @@ interface FleetParts {
   readonly getWeights: CubitDeps['getWeights'];
   readonly now: () => number;
   readonly servers: () => readonly StaticServer[];
+  readonly ownWeights: (servedModelId: string) => string | null | undefined;
 }
 
 /** Beside its weights a worker takes its context's memory and the runtime's. */
@@ -322,6 +333,7 @@ async function buildFleet(config: Config, catalog: Catalog, parts: FleetParts): 
     workerPath: fileURLToPath(new URL('./engine/llama/worker.ts', import.meta.url)),
     execPath: process.execPath,
     templates: (id) => templates.get(id) ?? null,
+    ownWeights: parts.ownWeights,
     limits: {
       workersMax: config.workersMax ?? availableParallelism(),
       memoryBytesMax: config.workerMemoryBytesMax ?? Math.floor(totalmem() * MEMORY_SHARE),

@@ -31,9 +31,19 @@ export const modelRemove = defineVerb({
         .where('model_id', '=', id)
         .where('endpoints.deleted_at_ms', 'is', null)
         .execute();
-      if (used.length > 0) {
-        const names = used.map(({ name }) => name).join(', ');
-        throw new CubitError('conflict', `It answers on ${names}. Take it off there first (adapter.remove).`);
+      const served = await trx
+        .selectFrom('served_models')
+        .innerJoin('endpoints', 'endpoints.id', 'served_models.endpoint_id')
+        .select('endpoints.name')
+        .where('own_model_id', '=', id)
+        .where('endpoints.deleted_at_ms', 'is', null)
+        .execute();
+      if (used.length + served.length > 0) {
+        const names = [...used, ...served].map(({ name }) => name).join(', ');
+        throw new CubitError(
+          'conflict',
+          `It answers on ${names}. Take it off there first (adapter.remove), or delete the endpoint.`,
+        );
       }
       await audit(trx, ctx, { verb: 'model.remove', subject: id, tenantId: removed.tenant_id, detail: {} });
       return ownModelView(removed);
