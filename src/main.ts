@@ -31,6 +31,7 @@ import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
 import { isId } from './core/ids.ts';
 import { connectEngine } from './engine/connect.ts';
+import { watchKvEvents } from './engine/kv-events/watch.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
 import { CombinedFleet } from './fleet/combined.ts';
@@ -133,6 +134,7 @@ async function start(
   teardown.push(() => recorder.close());
   const gateway = createGateway({
     connect: connectEngine,
+    watchKvEvents,
     knownFields,
     now,
     monotonicMs: () => performance.now(),

@@ -86,6 +86,7 @@ function chooseFirst(exchange: Exchange, options: RouteOptions, excluded: Readon
     decodeUs: served.snapshot.disaggregated ? 0 : estimated.work.decodeUs,
     blocks:
       ready.length > 1 ? prefixBlocks(`${saltOf(exchange, options)} ${prefixOf(kind, body, PREFIX_CHARS_MAX)}`) : [],
+    ...exactSharesOf(ready, body, saltOf(exchange, options), adapter?.adapterId ?? ''),
     ...(adapter && { adapterId: adapter.adapterId, adapterLoadUs: served.adapterLoads.expectedUs }),
   };
   const { batchPerUnit } = served.snapshot;
@@ -141,6 +142,17 @@ async function attemptOn(place: Place, exchange: Exchange, options: RouteOptions
     stay.end();
     decodeStay?.end();
   }
+}
+
+/** Where a prompt comes as token ids, engines that publish what they hold are taken at their word. */
+function exactSharesOf(ready: readonly Replica[], { prompt }: Body, salt: string, adapter: string) {
+  if (!Array.isArray(prompt) || typeof prompt[0] !== 'number' || ready.length < 2) return {};
+  const exactShares = new Map<string, number>();
+  for (const { kv, replicaId } of ready) {
+    const share = kv.shareOf(prompt as readonly number[], salt, adapter);
+    if (share !== null) exactShares.set(replicaId, share);
+  }
+  return exactShares.size === 0 ? {} : { exactShares };
 }
 
 /** Whose prefixes are cached together: one tenant's, with one adapter. */

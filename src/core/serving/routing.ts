@@ -28,6 +28,8 @@ export interface RoutingRequest {
   readonly decodeUs: number;
   /** Chained hashes of the prompt's first blocks; the n-th stands for all text up to there. */
   readonly blocks: readonly number[];
+  /** By replica, the share of the prompt that is cached there, where its engine itself says so: goes before `blocks`. */
+  readonly exactShares?: ReadonlyMap<string, number>;
   readonly adapterId?: string;
   /** What loading it takes, as learned; the router's setting unless said. */
   readonly adapterLoadUs?: number;
@@ -105,7 +107,8 @@ export class Router {
   /** null when none may take it. Remembers that the request's blocks will be cached where it goes. */
   pick(candidates: readonly Candidate[], request: RoutingRequest, options: RoutingOptions): Pick | null {
     const matches = this.#index.matches(request.blocks);
-    const shareOf = ({ replicaId }: Candidate) => (matches.get(replicaId) ?? 0) / Math.max(1, request.blocks.length);
+    const shareOf = ({ replicaId }: Candidate) =>
+      request.exactShares?.get(replicaId) ?? (matches.get(replicaId) ?? 0) / Math.max(1, request.blocks.length);
     const best = this.#lowest(eligibleOf(candidates, request, options, this.#settings.loadBound), request, shareOf);
     if (best === null) return null;
     const cachedShare = shareOf(best);
@@ -113,6 +116,11 @@ export class Router {
     this.#index.remember(best.replicaId, request.blocks);
     this.#assign(best.replicaId, request.prefillUs * (1 - cachedShare) + request.decodeUs);
     return { replicaId: best.replicaId, cachedShare };
+  }
+
+  /** A replica's engine has given up cached blocks, and holds so many characters of prompts now. */
+  evicted(replicaId: string, heldChars: number): void {
+    this.#index.shrink(replicaId, Math.floor(heldChars / BLOCK_CHARS));
   }
 
   /** A replica is gone, or has restarted with an empty cache. */
