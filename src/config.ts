@@ -59,6 +59,20 @@ const Config = z.strictObject({
   quotaUnits: integer(0, 1_000_000).nullable().default(100),
   /** Addresses and networks beside the public Internet that tenants' webhooks may reach, as in `10.20.0.0/16,127.0.0.1`. */
   webhookAllow: z.string('has to be text').default(''),
+  /** Folders whose model files tenants may register by path, separated by commas; none: by https only. */
+  modelFolders: z
+    .string('has to be text')
+    .default('')
+    .transform((list) =>
+      list
+        .split(',')
+        .map((folder) => folder.trim())
+        .filter((folder) => folder !== ''),
+    ),
+  /** Of a model's file that a tenant registers, at most. */
+  modelBytesMax: integer(1024, Number.MAX_SAFE_INTEGER).default(4 * 2 ** 30),
+  /** Addresses beside the public Internet that registered models may be fetched from, as `webhookAllow`. */
+  modelAllow: z.string('has to be text').default(''),
   /** The platform's mail server, for notices by e-mail; none: channels are webhooks only. */
   smtpUrl: z
     .string()

@@ -10,6 +10,7 @@ import { settleJob } from './control/billing/settle-job.ts';
 import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, idsOf, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
+import { readNetworks } from './control/delivery/address.ts';
 import { startDeliverer } from './control/delivery/deliverer.ts';
 import type { SmtpSettings } from './control/delivery/email.ts';
 import { createSender } from './control/delivery/sender.ts';
@@ -20,6 +21,7 @@ import { grantLeases } from './control/feed/leases.ts';
 import { storeShipped } from './control/feed/receipts.ts';
 import { controlApp } from './control/http.ts';
 import { startJobs } from './control/jobs/runner.ts';
+import { weightsOfServed } from './control/model/weights.ts';
 import { loadGatewayToken, loadOperatorToken } from './control/operator-token.ts';
 import { overdueJob } from './control/overdue/job.ts';
 import { recogniseJob } from './control/prepaid/recognise-job.ts';
@@ -33,7 +35,9 @@ import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
 import { countersOf } from './counters/make.ts';
+import { isId } from './core/ids.ts';
 import { connectEngine } from './engine/connect.ts';
+import { watchKvEvents } from './engine/kv-events/watch.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
 import { CombinedFleet } from './fleet/combined.ts';
@@ -44,6 +48,8 @@ import { createGateway, type GatewayStats } from './gateway/gateway.ts';
 import type { Sharing } from './gateway/sharing.ts';
 import { listen, requestListener, urlOf } from './listener.ts';
 import type { Logger } from './log.ts';
+import { createDownload } from './model-files/download.ts';
+import { ModelFiles } from './model-files/files.ts';
 import { startScaler } from './scaler/loop.ts';
 import { checkLedger, type LedgerReport } from './store/ledger.ts';
 import { lockDataFolder, makeDataFolder } from './store/lock.ts';
@@ -120,7 +126,14 @@ async function start(
   teardown.push(() => new Promise<void>((resolve) => void server.close(() => resolve()).closeAllConnections()));
 
   const servers: { now: readonly StaticServer[] } = { now: await readServers(store.db) };
-  const fleet = await buildFleet(config, catalog, { log, getWeights, now, servers: () => servers.now });
+  const weights = { now: await weightsOfServed(store.db) };
+  const fleet = await buildFleet(config, catalog, {
+    log,
+    getWeights,
+    now,
+    servers: () => servers.now,
+    ownWeights: (id) => (isId('pool', id) ? null : weights.now.get(id)),
+  });
   let drainMs = config.drainMs;
   teardown.push(() => fleet.close(drainMs));
 
@@ -130,6 +143,7 @@ async function start(
   teardown.push(() => recorder.close());
   const gateway = createGateway({
     connect: connectEngine,
+    watchKvEvents,
     knownFields,
     now,
     monotonicMs: () => performance.now(),
@@ -145,6 +159,12 @@ async function start(
   teardown.push(() => sender.close());
   const control: ControlDeps = {
     sender,
+    modelFiles: new ModelFiles({
+      folder: join(config.dataDir, 'models'),
+      allowedFolders: config.modelFolders,
+      bytesMax: config.modelBytesMax,
+      download: createDownload(readNetworks(config.modelAllow)),
+    }),
     db: store.db,
     catalog,
     policy: { access: config.access, quotaUnits: config.quotaUnits },
@@ -155,9 +175,10 @@ async function start(
     log,
     now: trustedNow,
     changed: () => {
-      void readServers(store.db).then(
-        (list) => {
+      void Promise.all([readServers(store.db), weightsOfServed(store.db)]).then(
+        ([list, own]) => {
           servers.now = list;
+          weights.now = own;
           provisioner.poke();
           publisher.poke();
         },
@@ -328,6 +349,7 @@ interface FleetParts {
   readonly getWeights: CubitDeps['getWeights'];
   readonly now: () => number;
   readonly servers: () => readonly StaticServer[];
+  readonly ownWeights: (servedModelId: string) => string | null | undefined;
 }
 
 /** Beside its weights a worker takes its context's memory and the runtime's. */
@@ -364,6 +386,7 @@ async function buildFleet(config: Config, catalog: Catalog, parts: FleetParts): 
     workerPath: fileURLToPath(new URL('./engine/llama/worker.ts', import.meta.url)),
     execPath: process.execPath,
     templates: (id) => templates.get(id) ?? null,
+    ownWeights: parts.ownWeights,
     limits: {
       workersMax: config.workersMax ?? availableParallelism(),
       memoryBytesMax: config.workerMemoryBytesMax ?? Math.floor(totalmem() * MEMORY_SHARE),

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { notify } from '../store/notices.ts';
+import type { Row } from '../store/schema.ts';
 import { openStore } from '../store/store.ts';
 import { settle } from './billing/settle.ts';
 import { budgetSet } from './budget/set.ts';
@@ -51,6 +52,23 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     );
   const delivery = await control.store.db.selectFrom('deliveries').selectAll().executeTakeFirstOrThrow();
   const { budgetId } = await control.call(budgetSet, owner.manager, { amount: '1' });
+  const ownModel: Row<'own_models'> = {
+    id: newId('model'),
+    tenant_id: owner.tenantId,
+    name: 'mine',
+    kind: 'lora',
+    base_model_id: 'alpha',
+    format: 'gguf',
+    source: '/x',
+    path: '/x',
+    sha256: 'x',
+    bytes: 1,
+    rank: 8,
+    alpha: 16,
+    created_at_ms: 1,
+    removed_at_ms: null,
+  };
+  await control.store.db.insertInto('own_models').values(ownModel).execute();
   const foreign: Record<string, unknown> = {
     'tenant.show': { tenantId: owner.tenantId },
     'key.create': { tenantId: owner.tenantId, name: 'x' },
@@ -106,6 +124,12 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'delivery.list': { tenantId: owner.tenantId },
     'delivery.retry': { deliveryId: delivery.id },
     'replica.list': { endpointId },
+    'model.register': { tenantId: owner.tenantId, name: 'x', baseModelId: 'alpha', source: '/x' },
+    'model.registered': { tenantId: owner.tenantId },
+    'model.remove': { modelId: ownModel.id },
+    'adapter.add': { endpointId, modelId: ownModel.id },
+    'adapter.list': { endpointId },
+    'adapter.remove': { endpointId, modelId: ownModel.id },
     'audit.list': { tenantId: owner.tenantId },
     'wallet.show': { tenantId: owner.tenantId },
     'wallet.entries': { tenantId: owner.tenantId },

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { Catalog } from '../catalog/schema.ts';
 import { formatId, formatIdAt, ID_BYTES, type IdKind } from '../core/ids.ts';
 import type { Fleet } from '../fleet/port.ts';
+import type { ModelFiles } from '../model-files/files.ts';
 import type { Database } from '../store/schema.ts';
 import type { Sender } from './delivery/message.ts';
 import { Idempotency, Replay } from './idempotency.ts';
@@ -29,6 +30,7 @@ export interface ControlDeps {
   readonly sender: Sender;
   /** How the gateway beside it finds a replica. */
   readonly healthOf?: HealthOf;
+  readonly modelFiles: ModelFiles;
   readonly log: ControlLog;
   /** Epoch milliseconds, whole. */
   now(): number;
@@ -109,7 +111,7 @@ function contextOf(
   idempotencyKey: string | null,
   idempotency: Idempotency | null,
 ): Ctx {
-  const { db, catalog, policy, fleet, probe, sender } = deps;
+  const { db, catalog, policy, fleet, modelFiles, probe, sender } = deps;
   const makeId = (kind: IdKind) => deps.newId?.(kind) ?? newId(kind);
   return {
     db,
@@ -119,6 +121,7 @@ function contextOf(
     probe,
     sender,
     healthOf: (replicaId) => deps.healthOf?.(replicaId) ?? null,
+    modelFiles,
     actor: call.actor,
     requestId: call.requestId ?? makeId('request'),
     idempotencyKey,

@@ -1,9 +1,12 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { z } from 'zod';
-import type { Catalog, Model, Template } from '../catalog/schema.ts';
+import type { Architecture, Catalog, Model, Template } from '../catalog/schema.ts';
 import { CubitError } from '../core/errors.ts';
 import type { MemberRole } from '../core/roles.ts';
 import type { EngineAddress } from '../engine/port.ts';
 import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaState, ReplicaStatus } from '../fleet/port.ts';
+import { ModelFiles } from '../model-files/files.ts';
 import type { Store } from '../store/store.ts';
 import { type ControlDeps, callVerb, newId } from './call.ts';
 import { createSender } from './delivery/sender.ts';
@@ -139,6 +142,8 @@ export class TestControl {
   nowMs = START_MS;
   readonly fleet = new FakeFleet(() => this.nowMs);
   changes = 0;
+  /** Folders that models may be registered from. */
+  readonly modelFolders: string[] = [];
   readonly errors: { readonly fields: object; readonly message: string }[] = [];
   probe: ProbeServer = async () => ({ dialect: 'vllm', models: ['alpha'], ok: true, reason: null });
   deps: ControlDeps;
@@ -153,6 +158,14 @@ export class TestControl {
       operatorToken: OPERATOR_TOKEN,
       probe: (server) => this.probe(server),
       sender: createSender({ webhookAllow: '127.0.0.1', smtp: null }),
+      modelFiles: new ModelFiles({
+        folder: join(tmpdir(), 'cubit-test-models'),
+        allowedFolders: this.modelFolders,
+        bytesMax: 2 ** 30,
+        download: async () => {
+          throw new CubitError('invalid_request', 'nothing is fetched in this test');
+        },
+      }),
       log: { info: () => undefined, error: (fields, message) => this.errors.push({ fields, message }) },
       now: () => this.nowMs,
       changed: () => {
@@ -267,7 +280,11 @@ export async function refusal(call: Promise<unknown>): Promise<{ code: string; m
 }
 
 function testCatalog(): Catalog {
-  const models = [model('alpha'), model('beta'), model('gamma', { availability: 'external' })];
+  const models = [
+    model('alpha', { architecture: ARCHITECTURE }),
+    model('beta'),
+    model('gamma', { availability: 'external' }),
+  ];
   const templates = [
     template('alpha-local', 'alpha'),
     template('alpha-pair', 'alpha', {
@@ -306,6 +323,19 @@ function testCatalog(): Catalog {
     },
   };
 }
+
+/** SmolLM2-135M's, so that its adapters fit. */
+export const ARCHITECTURE: Architecture = {
+  kind: 'decoder',
+  parametersTotal: 134_515_008,
+  parametersActive: 134_515_008,
+  layers: 30,
+  hiddenSize: 576,
+  vocabularySize: 49_152,
+  tiedEmbeddings: true,
+  attention: { kind: 'gqa', heads: 9, kvHeads: 3, headDimension: 64 },
+  feedForward: { gated: true, intermediateSize: 1536 },
+};
 
 function model(id: string, facts: Partial<Model> = {}): Model {
   return {

@@ -2,6 +2,9 @@ import { accessApply } from './access/apply.ts';
 import { accessGrant } from './access/grant.ts';
 import { accessRevoke } from './access/revoke.ts';
 import { accessShow } from './access/show.ts';
+import { adapterAdd } from './adapter/add.ts';
+import { adapterList } from './adapter/list.ts';
+import { adapterRemove } from './adapter/remove.ts';
 import { agreementAccept } from './agreement/accept.ts';
 import { agreementList } from './agreement/list.ts';
 import { agreementShow } from './agreement/show.ts';
@@ -63,6 +66,9 @@ import { memberList } from './member/list.ts';
 import { memberRemove } from './member/remove.ts';
 import { memberUpdate } from './member/update.ts';
 import { modelList } from './model/list.ts';
+import { modelRegister } from './model/register.ts';
+import { modelRegistered } from './model/registered.ts';
+import { modelRemove } from './model/remove.ts';
 import { modelShow } from './model/show.ts';
 import { noticeList } from './notice/list.ts';
 import { noticeMarkRead } from './notice/mark-read.ts';
@@ -145,6 +151,9 @@ export const verbs: readonly Verb[] = [
   applicationWithdraw,
   modelList,
   modelShow,
+  modelRegister,
+  modelRegistered,
+  modelRemove,
   templateList,
   templateShow,
   priceList,
@@ -161,6 +170,9 @@ export const verbs: readonly Verb[] = [
   endpointShow,
   endpointUpdate,
   endpointDelete,
+  adapterAdd,
+  adapterList,
+  adapterRemove,
   orderPreviewNew,
   orderPreviewResize,
   orderPreviewRenew,

@@ -5,6 +5,7 @@ import { KEY_ROLES, may } from '../core/roles.ts';
 import { coefficientsOf, scaledCoefficients } from '../core/serving/work.ts';
 import type { Fleet, ReplicaStatus } from '../fleet/port.ts';
 import {
+  type AdapterSnapshot,
   type EndpointSnapshot,
   endpointKey,
   type GatewaySnapshot,
@@ -12,6 +13,7 @@ import {
   type ServedModelSnapshot,
 } from '../gateway/snapshot.ts';
 import type { Database, Row } from '../store/schema.ts';
+import { type AttachedAdapter, attachedAdapters } from './adapter/schemas.ts';
 import type { ControlLog } from './call.ts';
 import { addedReplicaIds, openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
@@ -125,6 +127,7 @@ export async function buildSnapshot(
       added: await openUnits(trx),
       rules: await trx.selectFrom('elastic_rules').select(['group_id', 'max_units']).execute(),
       pools: await livePools(trx),
+      adapters: await attachedAdapters(trx),
       limits: await trx.selectFrom('token_limits').selectAll().execute(),
     };
   });
@@ -138,6 +141,7 @@ export async function buildSnapshot(
       return units.flatMap((unit) => addedReplicaIds(unit, roles).map((id) => [id, unit.state] as const));
     }),
   );
+  const adaptersBy = Map.groupBy(stored.adapters, (adapter) => adapter.endpoint_id);
   const maxUnits = new Map(stored.rules.map((rule) => [rule.group_id, rule.max_units]));
   const endpoints = new Map<string, EndpointSnapshot>();
   const shared = sharedPools(stored.limits, pooledModels(deps, stored.pools, replicas, startups));
@@ -150,7 +154,12 @@ export async function buildSnapshot(
       const unitsMax = own.reduce((sum, group) => sum + Math.max(group.units, maxUnits.get(group.id) ?? 0), 0);
       return servedModelOf(deps, model, unitsMax, serving, startups, timeScaleOf(running)) ?? [];
     });
-    const endpoint = { ...endpointOf(row, models), ...(pooled && shared(row, served.get(row.id)?.[0]?.model_id)) };
+    const adapters = adaptersBy.get(row.id)?.map(adapterOf);
+    const endpoint = {
+      ...endpointOf(row, models),
+      ...(adapters && { adapters }),
+      ...(pooled && shared(row, served.get(row.id)?.[0]?.model_id)),
+    };
     endpoints.set(endpointKey(row.tenant_id, row.name), endpoint);
     endpoints.set(endpointKey(row.tenant_id, row.id), endpoint);
   }
@@ -175,6 +184,10 @@ function pooledModels(
     const model = servedModelOf(deps, row, pool.units, serving, startups, timeScaleOf(running));
     return model === null ? [] : [{ pool, model: { ...model, shared: true } }];
   });
+}
+
+function adapterOf({ base_model_id, id, name, path, rank }: AttachedAdapter): AdapterSnapshot {
+  return { adapterId: id, name, baseModelId: base_model_id, rank: rank ?? 0, path };
 }
 
 function endpointOf(row: Row<'endpoints'>, servedModels: readonly ServedModelSnapshot[]): EndpointSnapshot {
@@ -220,6 +233,7 @@ function servedModelOf(
       coefficientsOf(template.profile.step, template.profile.prefillFixedUs, tier.batch),
       timeScale,
     ),
+    ...(template.lora && { lora: template.lora }),
     batchPerUnit: tier.batch,
     kvTokensPerUnit: template.kvTokensPerUnit,
     disaggregated: template.kind !== 'single',

@@ -8,6 +8,7 @@ import type { KeyRole, MemberRole, Permission } from '../core/roles.ts';
 import type { HealthView } from '../core/serving/replica-health.ts';
 import type { EngineDialect } from '../engine/port.ts';
 import type { Fleet } from '../fleet/port.ts';
+import type { ModelFiles } from '../model-files/files.ts';
 import type { Database } from '../store/schema.ts';
 import type { Sender } from './delivery/message.ts';
 
@@ -84,8 +85,9 @@ export interface Ctx {
   transaction<T>(work: (trx: Trx) => Promise<T>): Promise<T>;
   readonly probe: ProbeServer;
   readonly healthOf: HealthOf;
-  /** Outside of transactions only. */
+  /** Outside of transactions only, as the next. */
   readonly sender: Sender;
+  readonly modelFiles: ModelFiles;
   /** Epoch milliseconds; injected, so that tests move the clock. */
   now(): number;
   newId(kind: IdKind): string;

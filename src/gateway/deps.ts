@@ -1,5 +1,6 @@
 import type { Registry } from 'prom-client';
 import type { Receipt } from '../core/commerce/metering.ts';
+import type { WatchKvEvents } from '../engine/kv-events/watch.ts';
 import type { ConnectEngine, EngineDialect } from '../engine/port.ts';
 import type { GatewayLimits } from './limits.ts';
 
@@ -7,6 +8,8 @@ import type { GatewayLimits } from './limits.ts';
 export interface GatewayDeps {
   readonly connect: ConnectEngine;
   /** Extra request fields that an engine's dialect understands (`top_k` …). */
+  /** Follows what an engine says of its KV cache; without it, engines' events are not used. */
+  readonly watchKvEvents?: WatchKvEvents;
   readonly knownFields: (dialect: EngineDialect) => ReadonlySet<string>;
   /** Epoch milliseconds, for stamps only. */
   readonly now: () => number;

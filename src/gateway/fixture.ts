@@ -60,6 +60,7 @@ export class FakeEngine implements Engine {
   readonly adapters = new Set<string>();
   /** `+name` for each load, `-name` for each unload. */
   readonly adapterCalls: string[] = [];
+  keepsAdapters = true;
   /** What a load takes; null = it fails. */
   adapterLoad: (() => Promise<void>) | null = async () => {};
 
@@ -109,7 +110,7 @@ export class FakeEngine implements Engine {
     this.adapterCalls.push(`+${name}`);
     if (this.adapterLoad === null) throw new CubitError('invalid_request', 'no such file /secret/path');
     await this.adapterLoad();
-    this.adapters.add(name);
+    if (this.keepsAdapters) this.adapters.add(name);
   }
 
   async unloadAdapter(name: string): Promise<void> {

@@ -3,6 +3,7 @@ import { totalUs, type Work } from '../core/serving/work.ts';
 import type { ConnectEngine, Engine, EngineAddress, EngineDialect } from '../engine/port.ts';
 import type { Role } from '../fleet/port.ts';
 import { ReplicaAdapters } from './adapters.ts';
+import type { KvCache } from './kv-cache.ts';
 import type { ReplicaSnapshot } from './snapshot.ts';
 
 /** A replica as the gateway sees it: its connection and what this gateway has running on it. */
@@ -12,6 +13,7 @@ export class Replica implements Candidate {
   readonly address: EngineAddress;
   readonly startedAtMs: number;
   readonly adapters: ReplicaAdapters;
+  readonly kv: KvCache;
   /** Takes new requests. */
   ready: boolean;
   running = 0;
@@ -30,7 +32,9 @@ export class Replica implements Candidate {
     onCloseError: (cause: unknown) => void,
     adaptersMax: number,
     adapterLoadedMs: (ms: number) => void,
+    kv: KvCache,
   ) {
+    this.kv = kv;
     this.replicaId = snapshot.replicaId;
     this.role = snapshot.role;
     this.address = snapshot.address;
@@ -83,6 +87,7 @@ export class Replica implements Candidate {
   retire(): void {
     this.ready = false;
     this.#retired = true;
+    this.kv.stop();
     if (this.running === 0) this.#close();
   }
 

@@ -9,6 +9,7 @@ import { scalingUp } from './explain.ts';
 import { firstOf } from './hedge.ts';
 import { prefixOf } from './messages.ts';
 import { decodeFor } from './pair.ts';
+import type { Body } from './parse.ts';
 import type { Replica } from './replica.ts';
 import { untilAborted } from './until-aborted.ts';
 import type { Watchdog } from './watchdog.ts';
@@ -79,6 +80,7 @@ function chooseFirst(exchange: Exchange, options: RouteOptions, excluded: Readon
     decodeUs: served.snapshot.disaggregated ? 0 : estimated.work.decodeUs,
     blocks: ready.length > 1 ? prefixBlocks(prefixOf(saltOf(exchange, options), kind, body)) : [],
     blockEnds: PREFIX_ENDS,
+    ...exactSharesOf(ready, body, saltOf(exchange, options), adapter?.adapterId ?? ''),
     ...(adapter && { adapterId: adapter.adapterId, adapterLoadUs: served.adapterLoads.expectedUs }),
   };
   const { batchPerUnit } = served.snapshot;
@@ -141,4 +143,15 @@ function hedgeFor(first: Attempt, exchange: Exchange, options: RouteOptions, hed
   fitness.hedges += 1;
   hedged.add(replicaId);
   return new Attempt(place, exchange, options);
+}
+
+/** Where a prompt comes as token ids, engines that publish what they hold are taken at their word. */
+function exactSharesOf(ready: readonly Replica[], { prompt }: Body, salt: string, adapter: string) {
+  if (!Array.isArray(prompt) || typeof prompt[0] !== 'number' || ready.length < 2) return {};
+  const exactShares = new Map<string, number>();
+  for (const { kv, replicaId } of ready) {
+    const share = kv.shareOf(prompt as readonly number[], salt, adapter);
+    if (share !== null) exactShares.set(replicaId, share);
+  }
+  return exactShares.size === 0 ? {} : { exactShares };
 }

@@ -14,6 +14,7 @@ import { ADAPTERS_PER_REPLICA, AdapterLoads } from './adapters.ts';
 import { Demand } from './demand.ts';
 import type { GatewayDeps } from './deps.ts';
 import { Fitness } from './fitness.ts';
+import { KvCache } from './kv-cache.ts';
 import type { GatewayLimits } from './limits.ts';
 import { DIALECTS } from './params.ts';
 import { Replica } from './replica.ts';
@@ -98,8 +99,11 @@ export class ServedModel {
         this.#deps.log.warn({ replica: replica.replicaId, err }, 'engine close failed');
       const adaptersMax = snapshot.adaptersPerReplica ?? ADAPTERS_PER_REPLICA;
       const observe = (ms: number) => this.adapterLoads.observe(ms);
+      const { replicaId } = replica;
+      const evicted = (heldChars: number) => this.router.evicted(replicaId, heldChars);
+      const kv = new KvCache(replicaId, address, this.#deps, evicted);
       const found = { ...replica, address };
-      this.replicas.set(replica.replicaId, new Replica(found, this.#deps.connect, onCloseError, adaptersMax, observe));
+      this.replicas.set(replicaId, new Replica(found, this.#deps.connect, onCloseError, adaptersMax, observe, kv));
     }
     this.#refit();
   }

@@ -4,6 +4,7 @@ import type { Row } from '../../store/schema.ts';
 import { checkFirstRule, FirstRule } from '../elastic/first.ts';
 import { invalidField } from '../input.ts';
 import { requireTenant } from '../internal.ts';
+import { requireOwnModel } from '../model/own.ts';
 import { checkAutoRenew } from '../order/new.ts';
 import { checkSellable, placeNewOrder } from '../order/place.ts';
 import { askedAtMsOf, checkQuote, type Quote, quoteNew } from '../order/quote.ts';
@@ -38,6 +39,9 @@ const WantedModel = z.strictObject({
   templateId: Id.optional().describe('A template of the model; the first that machines here run when left out'),
   coefficient: z.number().min(1).optional().describe('Elasticity coefficient of a tier; the smallest when left out'),
   trafficPercent: TrafficPercent.optional().describe('Shares sum to 100; needed when there are several models'),
+  ownModelId: Id.optional().describe(
+    'Your own fully fine-tuned model, by id or name: its weights in place of the model’s',
+  ),
   units: FirstUnits.optional().describe('Model units; 0 only with an elastic rule; none where it is paid by the token'),
   billingType: BillingType.default('postpaid'),
   months: Months.optional().describe('Prepaid: for how many months'),
@@ -93,7 +97,8 @@ export const endpointCreate = defineVerb({
       checkQuote(input.quoteId, quotes, askedAtMs);
       const orderIds: string[] = [];
       for (const [index, entry] of chosen.entries()) {
-        const written = { ...entry, modelId: entry.model.id, templateId: entry.template.id };
+        const ownModelId = await ownWeights(trx, endpoint, entry, input.models[index]?.ownModelId);
+        const written = { ...entry, modelId: entry.model.id, templateId: entry.template.id, ownModelId };
         const served = await insertServedModel(trx, ctx, endpoint, written);
         const { autoRenewMonths, elastic } = input.models[index]!;
         const wanted = { tenant, served, autoRenewMonths, elastic, agreementVersion: input.agreementVersion };
@@ -113,6 +118,27 @@ export const endpointCreate = defineVerb({
     return answer;
   },
 });
+
+/** A whole model of the tenant's, made from the very model that the template is for, on an engine that we start. */
+async function ownWeights(
+  trx: Trx,
+  endpoint: Row<'endpoints'>,
+  { model, template }: ChosenModel,
+  asked: string | undefined,
+): Promise<string | null> {
+  if (asked === undefined) return null;
+  const own = await requireOwnModel(trx, endpoint.tenant_id, asked);
+  const fault =
+    own.kind !== 'full'
+      ? `${own.name} is an adapter: add it to the endpoint (adapter.add)`
+      : own.base_model_id !== model.id
+        ? `${own.name} was made from ${own.base_model_id}, not ${model.id}`
+        : template.engine.kind !== 'llama'
+          ? `own weights run on templates of the embedded engine; ${template.id} is for servers that run already`
+          : null;
+  if (fault !== null) throw invalidField('models.ownModelId', fault);
+  return own.id;
+}
 
 /** What each model's first units cost. Throws as `quoteNew` does, and for what is not sold. */
 export async function quoteModels(

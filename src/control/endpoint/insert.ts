@@ -8,6 +8,7 @@ interface Inserted {
   readonly templateId: string;
   readonly coefficient: number;
   readonly trafficPercent: number;
+  readonly ownModelId?: string | null;
 }
 
 /** The unique index on live names decides a race of two. */
@@ -31,7 +32,7 @@ export async function insertServedModel(trx: Trx, ctx: Ctx, endpoint: Row<'endpo
     tenant_id: endpoint.tenant_id,
     model_id: chosen.modelId,
     template_id: chosen.templateId,
-    own_model_id: null,
+    own_model_id: chosen.ownModelId ?? null,
     coefficient: chosen.coefficient,
     traffic_percent: chosen.trafficPercent,
     created_at_ms: endpoint.created_at_ms,

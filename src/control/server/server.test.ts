@@ -116,3 +116,25 @@ test('replicas are listed with their owner', async () => {
   expect(items).toMatchObject([{ tenantId, endpointId, groupId, state: 'failed', failure: 'out of memory' }]);
   expect((await control.call(replicaList, reader, { endpointId })).items).toHaveLength(2);
 });
+
+test('a server of a pair says its role, which the template has to have', async () => {
+  const control = await testControl();
+  const adopt = (more: object) =>
+    control.call(serverAdopt, OPERATOR, { serverUrl: 'http://10.0.0.5:8000', templateId: 'alpha-pair', ...more });
+  expect(await adopt({ role: 'prefill', bootstrapPort: 9_000 })).toMatchObject({
+    role: 'prefill',
+    bootstrapPort: 9_000,
+  });
+  const decode = { role: 'decode', serverUrl: 'http://10.0.0.6:8000', kvEvents: 'tcp://10.0.0.6:5557' } as const;
+  expect(await adopt(decode)).toMatchObject({ role: 'decode', kvEvents: 'tcp://10.0.0.6:5557', kvReplay: null });
+  for (const [more, field] of [
+    [{}, 'role'],
+    [{ role: 'prefill', templateId: 'alpha-local' }, 'role'],
+    [{ role: 'decode', bootstrapPort: 1 }, 'bootstrapPort'],
+    [{ role: 'decode', kvReplay: 'tcp://a:1' }, 'kvReplay'],
+    [{ role: 'decode', kvEvents: 'http://a:1' }, 'kvEvents'],
+    [{ role: 'cache' }, 'role'],
+  ] as const) {
+    expect((await refusal(adopt({ serverUrl: 'http://10.0.0.7:8000', ...more }))).message).toContain(field);
+  }
+});

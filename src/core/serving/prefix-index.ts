@@ -56,6 +56,17 @@ export class PrefixIndex {
     }
   }
 
+  /** The replica has given blocks up and holds at most so many: the least recently used are forgotten. */
+  shrink(replicaId: string, blocksLeft: number): void {
+    const held = this.#held.get(replicaId);
+    if (held === undefined) return;
+    for (const oldest of held) {
+      if (held.size <= blocksLeft) break;
+      held.delete(oldest);
+      this.#leave(oldest, replicaId);
+    }
+  }
+
   /** A replica is gone, or has restarted with an empty cache. */
   forget(replicaId: string): void {
     for (const block of this.#held.get(replicaId) ?? []) this.#leave(block, replicaId);

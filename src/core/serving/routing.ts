@@ -30,6 +30,8 @@ export interface RoutingRequest {
   readonly blocks: readonly number[];
   /** Where each block ends, when they are not all of one size. */
   readonly blockEnds?: readonly number[];
+  /** By replica, the share of the prompt that is cached there, where its engine itself says so: goes before `blocks`. */
+  readonly exactShares?: ReadonlyMap<string, number>;
   readonly adapterId?: string;
   /** What loading it takes, as learned; the router's setting unless said. */
   readonly adapterLoadUs?: number;
@@ -131,7 +133,8 @@ export class Router {
   /** null when none may take it. Remembers that the request's blocks will be cached where it goes. */
   pick(candidates: readonly Candidate[], request: RoutingRequest, options: RoutingOptions): Pick | null {
     const matches = this.#index.matches(request.blocks);
-    const shareOf = ({ replicaId }: Candidate) => shareOfBlocks(matches.get(replicaId) ?? 0, request);
+    const shareOf = ({ replicaId }: Candidate) =>
+      request.exactShares?.get(replicaId) ?? shareOfBlocks(matches.get(replicaId) ?? 0, request);
     const eligible = filter(candidates, request, options, this.#settings.loadBound);
     const best = this.#pickLowest(eligible, request, shareOf);
     if (best === null) return null;
@@ -140,6 +143,12 @@ export class Router {
     this.#index.remember(best.replicaId, request.blocks);
     this.#assign(best.replicaId, request.prefillUs * (1 - cachedShare) + request.decodeUs);
     return { replicaId: best.replicaId, cachedShare };
+  }
+
+  /** A replica's engine has given up cached blocks, and holds so many characters of prompts now. */
+  evicted(replicaId: string, heldChars: number): void {
+    // No block is smaller.
+    this.#index.shrink(replicaId, Math.floor(heldChars / BLOCK_BYTES));
   }
 
   /** A replica is gone, or has restarted with an empty cache. */

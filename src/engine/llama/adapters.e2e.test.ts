@@ -84,16 +84,19 @@ async function dedicated(model: LlamaModel, filePath: string | null): Promise<st
 }
 
 it('answers with adapters and without beside each other, each as a process of its own would', async () => {
-  const base = await Promise.all(PROMPTS.map((prompt) => answer(prompt)));
   await expect(answer(PROMPTS[0]!, 'a1')).rejects.toMatchObject({ code: 'model_not_found' });
   await engine.loadAdapter({ name: 'a1', path: path(1) }, soon());
   await engine.loadAdapter({ name: 'a2', path: path(2) }, soon());
   await engine.loadAdapter({ name: 'a2', path: path(2) }, soon());
 
-  const mixed = await Promise.all(
-    PROMPTS.flatMap((prompt) => [answer(prompt), answer(prompt, 'a1'), answer(prompt, 'a2')]),
-  );
-  const by = (offset: number) => mixed.filter((_, index) => index % 3 === offset);
+  // One after the other with each adapter, all three beside each other: the size of a batch changes the order in which
+  // floats are added, and with it the outcome of near ties, so it has to be that of the model alone.
+  const chain = async (adapter?: string) => {
+    const texts: string[] = [];
+    for (const prompt of PROMPTS) texts.push(await answer(prompt, adapter));
+    return texts;
+  };
+  const [base, first, second] = await Promise.all([chain(), chain('a1'), chain('a2')]);
   const llama = await getLlama({ gpu: false, build: 'never', logLevel: LlamaLogLevel.error, maxThreads: 1 });
   const model = await llama.loadModel({ modelPath: await testWeights() });
   const [alone, alone1, alone2] = [
@@ -103,9 +106,8 @@ it('answers with adapters and without beside each other, each as a process of it
   ];
   await model.dispose();
   expect(base).toEqual(alone);
-  expect(by(0)).toEqual(alone);
-  expect(by(1)).toEqual(alone1);
-  expect(by(2)).toEqual(alone2);
+  expect(first).toEqual(alone1);
+  expect(second).toEqual(alone2);
   // A second prompt of the same beginning reuses the adapter's own prefix, not the base's.
   expect(await answer(PROMPTS[0]!, 'a1')).toBe(alone1[0]);
   expect(new Set([alone[0], alone1[0], alone2[0]]).size).toBe(3);

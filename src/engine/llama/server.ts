@@ -120,15 +120,18 @@ export class WorkerServer {
   }
 
   #metrics(response: ServerResponse): void {
-    const { scheduler, embedder } = this.#serving ?? {};
+    const embedder = this.#serving?.embedder;
+    const schedulers = this.#serving === null ? [] : schedulersOf(this.#serving);
+    const sum = (figure: (scheduler: Scheduler) => number) =>
+      schedulers.reduce((total, scheduler) => total + figure(scheduler), 0);
     const text = workerMetricsText(
       {
-        running: (scheduler?.running ?? 0) + (embedder?.running ?? 0),
-        waiting: (scheduler?.waiting ?? 0) + (embedder?.waiting ?? 0),
-        kvUsedShare: scheduler?.kvUsedShare ?? 0,
-        promptTokensTotal: (scheduler?.totals.promptTokens ?? 0) + (embedder?.promptTokensTotal ?? 0),
-        cachedTokensTotal: scheduler?.totals.cachedTokens ?? 0,
-        outputTokensTotal: scheduler?.totals.outputTokens ?? 0,
+        running: sum((one) => one.running) + (embedder?.running ?? 0),
+        waiting: sum((one) => one.waiting) + (embedder?.waiting ?? 0),
+        kvUsedShare: Math.max(0, ...schedulers.map((one) => one.kvUsedShare)),
+        promptTokensTotal: sum((one) => one.totals.promptTokens) + (embedder?.promptTokensTotal ?? 0),
+        cachedTokensTotal: sum((one) => one.totals.cachedTokens),
+        outputTokensTotal: sum((one) => one.totals.outputTokens),
       },
       this.#options.name,
     );
@@ -227,6 +230,10 @@ export class WorkerServer {
       if (this.#inFlight === 0) this.#onIdle?.();
     });
   }
+}
+
+function schedulersOf({ adapters, scheduler }: Serving): readonly Scheduler[] {
+  return [scheduler, ...adapters.loaded.map((one) => one.scheduler)];
 }
 
 function salt(request: IncomingMessage): string {

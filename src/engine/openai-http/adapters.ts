@@ -35,7 +35,7 @@ export async function loadAdapter(
   if (status < 500 && NO_ROOM.test(text)) {
     throw new CubitError('capacity_exhausted', 'The engine has no room for another adapter.', { cause });
   }
-  if (status === 404 && !NOT_THERE.test(text)) {
+  if (status === 404 && !/adapter|lora/i.test(text)) {
     const message =
       'The server does not load adapters while it runs. Start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, SGLang with --enable-lora.';
     throw new CubitError('unsupported_feature', message, { cause });

@@ -33,6 +33,8 @@ export interface LocalFleetOptions {
   /** Node's executable. */
   readonly execPath: string;
   readonly templates: (templateId: string) => LocalTemplate | null;
+  /** A served model's own weights in place of the template's, null for the template's; undefined: not known yet. */
+  readonly ownWeights?: (servedModelId: string) => string | null | undefined;
   readonly limits: {
     readonly workersMax: number;
     readonly memoryBytesMax: number;
@@ -94,9 +96,12 @@ export class LocalFleet implements Fleet {
     if (free === 0 || template === null) {
       throw new CubitError('capacity_exhausted', `No worker is free for ${spec.templateId}: ${limit}.`);
     }
-    const { connect, restart, startMsMax, pollMs, now } = this.#options;
+    const { connect, restart, startMsMax, pollMs, now, ownWeights } = this.#options;
+    const own = ownWeights === undefined ? null : ownWeights(spec.servedModelId);
+    if (own === undefined) throw new CubitError('capacity_exhausted', 'The weights of this unit are not known yet.');
+    const weighted = own === null ? template : { ...template, modelPath: own };
     const replica = new LocalReplica(spec, {
-      spawn: () => this.#spawn(spec, template),
+      spawn: () => this.#spawn(spec, weighted),
       connect,
       restart: restart ?? RESTART_POLICY,
       startMsMax: startMsMax ?? START_MS_MAX,
