@@ -101,7 +101,7 @@ async function attemptOn(place: Place, exchange: Exchange, options: RouteOptions
   const [stay, decodeStay] = staysAt(place, options.estimated);
   exchange.onFirstToken = () => {
     stay.prefilled();
-    if (exchange.reservation !== null) served.admission.prefilled(exchange.reservation);
+    if (exchange.reservation !== null) served.prefilled(exchange.reservation);
   };
   exchange.replicaId = first.replicaId;
   exchange.prefillCachedTokens = null;

@@ -1,5 +1,6 @@
 import { added, type Bucket, capacityUs, drained, drainMs, emptyBucket, withUnits } from './bucket.ts';
 import { breachOf, type LatencyGuard, type Outstanding } from './latency-guard.ts';
+import { kvNeed, type Typical } from './typical.ts';
 import { NO_WORK, totalUs, type Work } from './work.ts';
 
 /**
@@ -30,13 +31,15 @@ export interface Estimate {
   readonly outputTokens: number;
   /** Sequences it decodes: 1, or the prompts of a batched request. */
   readonly sequences: number;
+  /** What it likely holds; absent: what is reserved. */
+  readonly typical?: Typical;
 }
 
 export type Fit =
   | { readonly fits: true }
   | {
       readonly fits: false;
-      readonly because: 'units' | 'bucket' | 'batch' | 'kv' | 'ttft' | 'tpot';
+      readonly because: 'units' | 'bucket' | 'batch' | 'kv' | 'ttft' | 'tpot' | 'share';
       readonly waitMs: number;
     };
 
@@ -61,6 +64,7 @@ export interface AdmissionView extends AdmissionTotals {
 export interface Reservation {
   readonly work: Work;
   readonly kvTokens: number;
+  readonly typical: Typical;
   readonly sequences: number;
   readonly settled: boolean;
   readonly prefilled: boolean;
@@ -82,6 +86,9 @@ export class Admission {
   readonly #pools: readonly Pool[];
   #running = 0;
   #kvTokens = 0;
+  #typicalKvTokens = 0;
+  #kvVariance = 0;
+  #contextTokens = 0;
   #outstandingUs = 0;
   #prefillAheadUs = 0;
   /** Prefill let in, fading. */
@@ -98,6 +105,14 @@ export class Admission {
     this.#pools = limits.poolsApart
       ? [poolOf(({ prefillUs }) => prefillUs), poolOf(({ decodeUs }) => decodeUs)]
       : [poolOf(totalUs)];
+  }
+
+  get readyUnits(): number {
+    return this.#limits.readyUnits;
+  }
+
+  get running(): number {
+    return this.#running;
   }
 
   setLimits(limits: AdmissionLimits, nowMs: number): void {
@@ -117,24 +132,26 @@ export class Admission {
     // An idle engine takes anything: what is too large for it is the engine's to say.
     if (this.#running === 0) return { fits: true };
     if (this.#running + estimate.sequences > batchPerUnit * readyUnits) {
-      return { fits: false, because: 'batch', waitMs: this.#slotMs() };
+      return { fits: false, because: 'batch', waitMs: this.slotMs() };
     }
-    if (this.#kvTokens + estimate.kvTokens > kvTokensPerUnit * readyUnits) {
-      return { fits: false, because: 'kv', waitMs: this.#slotMs() };
+    if (this.#kvNeedWith(estimate) > kvTokensPerUnit * readyUnits) {
+      return { fits: false, because: 'kv', waitMs: this.slotMs() };
     }
     const breach = this.#breach(estimate, nowMs);
-    return breach === null ? { fits: true } : { fits: false, because: breach, waitMs: this.#slotMs() };
+    return breach === null ? { fits: true } : { fits: false, because: breach, waitMs: this.slotMs() };
   }
 
   reserve(estimate: Estimate, nowMs: number): Reservation {
     const reservation: OwnReservation = {
       work: NO_WORK,
       kvTokens: 0,
+      typical: typicalIn(estimate),
       sequences: estimate.sequences,
       settled: false,
       prefilled: false,
     };
     this.#running += estimate.sequences;
+    this.#hold(reservation.typical, 1);
     this.#fadePrefill(nowMs);
     this.#recentPrefillUs += estimate.work.prefillUs;
     this.#grow(reservation, estimate.work, estimate.kvTokens, nowMs);
@@ -145,6 +162,11 @@ export class Admission {
   extend(reservation: Reservation, delta: Work, kvTokens: number, nowMs: number): void {
     if (reservation.settled) throw new Error('A settled reservation cannot be extended.');
     this.#grow(reservation, delta, kvTokens, nowMs);
+    // It is longer than the longer ones: typical of it is what it holds now.
+    const own = reservation as OwnReservation;
+    this.#hold(own.typical, -1);
+    own.typical = { ...own.typical, contextTokens: own.kvTokens, kvTokens: own.kvTokens };
+    this.#hold(own.typical, 1);
   }
 
   /** It has its first token: its prefill is ahead of nobody any more. */
@@ -167,6 +189,7 @@ export class Admission {
     }
     this.#running -= reservation.sequences;
     this.#kvTokens -= reservation.kvTokens;
+    this.#hold(reservation.typical, -1);
     this.#outstandingUs -= reservedUs;
     if (!reservation.prefilled) this.#prefillAheadUs -= reservation.work.prefillUs;
     this.#settledUs += totalUs(actual);
@@ -195,11 +218,26 @@ export class Admission {
     const outstanding: Outstanding = {
       readyUnits,
       running: this.#running + estimate.sequences,
-      kvTokens: this.#kvTokens + estimate.kvTokens,
+      contextTokens: this.#contextTokens + typicalIn(estimate).contextTokens,
       prefillAheadUs: this.#prefillAheadUs,
       prefillLoad: this.#recentPrefillUs / (1000 * PREFILL_MEMORY_MS),
     };
     return breachOf(latency, outstanding, estimate.work.prefillUs, estimate.outputTokens);
+  }
+
+  #kvNeedWith(estimate: Estimate): number {
+    const { kvTokens, kvVariance } = typicalIn(estimate);
+    return kvNeed(
+      this.#kvTokens + estimate.kvTokens,
+      this.#typicalKvTokens + kvTokens,
+      this.#kvVariance + kvVariance,
+    );
+  }
+
+  #hold({ contextTokens, kvTokens, kvVariance }: Typical, sign: 1 | -1): void {
+    this.#contextTokens += sign * contextTokens;
+    this.#typicalKvTokens += sign * kvTokens;
+    this.#kvVariance += sign * kvVariance;
   }
 
   #fadePrefill(nowMs: number): void {
@@ -224,7 +262,11 @@ export class Admission {
   }
 
   /** When the next place is likely free: what is outstanding takes outstanding ÷ rate in all, so one of `running` that ÷ running. */
-  #slotMs(): number {
+  slotMs(): number {
     return Math.max(1, Math.ceil(this.#outstandingUs / (1_000 * this.#limits.readyUnits * this.#running)));
   }
+}
+
+function typicalIn({ kvTokens, typical }: Estimate): Typical {
+  return typical ?? { contextTokens: kvTokens, kvTokens, kvVariance: 0 };
 }
