@@ -16,6 +16,7 @@ import type { ControlLog } from './call.ts';
 import { openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
 import { keySnapshots } from './key/shares.ts';
+import { latencyOf } from './latency.ts';
 import { livePools, type Pool, poolSpecs } from './pool/pools.ts';
 import { sharedPools } from './pool/shared.ts';
 import { StartupTimes } from './startup-times.ts';
@@ -200,6 +201,7 @@ function servedModelOf(
     return null;
   }
   const tier = tierOf(template, row.coefficient);
+  const latency = latencyOf(template, tier, timeScale);
   return {
     servedModelId: row.id,
     modelId: row.model_id,
@@ -216,6 +218,7 @@ function servedModelOf(
     ),
     batchPerUnit: tier.batch,
     kvTokensPerUnit: template.kvTokensPerUnit,
+    ...(latency !== null && { latency }),
     disaggregated: template.kind !== 'single',
     startupMs: startups.of(template),
     unitsMax,

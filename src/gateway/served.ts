@@ -1,4 +1,10 @@
-import { Admission, type AdmissionLimits, type Estimate, type Fit, type Reservation } from '../core/serving/admission.ts';
+import {
+  Admission,
+  type AdmissionLimits,
+  type Estimate,
+  type Fit,
+  type Reservation,
+} from '../core/serving/admission.ts';
 import { type Place, type PlaceLimits, Places } from '../core/serving/places.ts';
 import { PromptLengths } from '../core/serving/prompt-lengths.ts';
 import { FairQueue, type Offer, type Waiting } from '../core/serving/queue.ts';
@@ -93,9 +99,9 @@ export class ServedModel {
   }
 
   /** Whether it may enter now, behind so much work of those that wait. */
-  fit(share: Share, estimate: Estimate, aheadUs = 0): Fit {
+  fit(share: Share, estimate: Estimate, aheadUs = 0, hasWaited = false): Fit {
     const nowMs = this.#deps.monotonicMs();
-    const fit = this.admission.fit(estimate, nowMs, aheadUs);
+    const fit = this.admission.fit(estimate, nowMs, aheadUs, hasWaited);
     if (!fit.fits) return fit;
     const mayTake = this.places.mayTake(placeOf(share, estimate), this.#placeLimits(), nowMs);
     return mayTake ? fit : { fits: false, because: 'share', waitMs: this.admission.slotMs() };
@@ -163,7 +169,7 @@ export class ServedModel {
     for (const waiter of this.queue.takeExpired(nowMs)) waiter.expire();
     let wakeMs = Number.POSITIVE_INFINITY;
     for (let head = this.queue.head(); head !== undefined; head = this.queue.head()) {
-      const fit = this.fit(outerOf(head), head.estimate);
+      const fit = this.fit(outerOf(head), head.estimate, 0, true);
       if (fit.fits) {
         this.queue.take();
         head.admit(this.reserve(head.key, head.estimate));
@@ -193,7 +199,7 @@ export class ServedModel {
     for (;;) {
       const other = this.queue.headOf((id) => !held.has(id));
       if (other === undefined) return false;
-      if (this.fit(outerOf(other), other.estimate).fits) {
+      if (this.fit(outerOf(other), other.estimate, 0, true).fits) {
         this.queue.remove(other);
         other.admit(this.reserve(other.key, other.estimate));
         return true;

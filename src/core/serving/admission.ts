@@ -120,8 +120,11 @@ export class Admission {
     for (const pool of this.#pools) pool.bucket = withUnits(pool.bucket, limits.readyUnits, nowMs);
   }
 
-  /** Whether the estimate may enter now, behind `aheadUs` of waiting work; if not, why and the predicted wait in ms. */
-  fit(estimate: Estimate, nowMs: number, aheadUs = 0): Fit {
+  /**
+   * Whether the estimate may enter now, behind `aheadUs` of waiting work; if not, why and the predicted wait in ms. What
+   * `hasWaited` for its turn enters an engine with no prefill left, however long its own is: it never starves.
+   */
+  fit(estimate: Estimate, nowMs: number, aheadUs = 0, hasWaited = false): Fit {
     const { readyUnits, batchPerUnit, kvTokensPerUnit } = this.#limits;
     if (readyUnits <= 0) return { fits: false, because: 'units', waitMs: Number.POSITIVE_INFINITY };
     let bucketMs = 0;
@@ -137,7 +140,7 @@ export class Admission {
     if (this.#kvNeedWith(estimate) > kvTokensPerUnit * readyUnits) {
       return { fits: false, because: 'kv', waitMs: this.slotMs() };
     }
-    const breach = this.#breach(estimate, nowMs);
+    const breach = this.#breach(estimate, nowMs, hasWaited);
     return breach === null ? { fits: true } : { fits: false, because: breach, waitMs: this.slotMs() };
   }
 
@@ -211,7 +214,7 @@ export class Admission {
     };
   }
 
-  #breach(estimate: Estimate, nowMs: number) {
+  #breach(estimate: Estimate, nowMs: number, hasWaited: boolean) {
     const { latency, readyUnits } = this.#limits;
     if (latency === undefined) return null;
     this.#fadePrefill(nowMs);
@@ -222,16 +225,12 @@ export class Admission {
       prefillAheadUs: this.#prefillAheadUs,
       prefillLoad: this.#recentPrefillUs / (1000 * PREFILL_MEMORY_MS),
     };
-    return breachOf(latency, outstanding, estimate.work.prefillUs, estimate.outputTokens);
+    return breachOf(latency, outstanding, estimate.work.prefillUs, estimate.outputTokens, hasWaited);
   }
 
   #kvNeedWith(estimate: Estimate): number {
     const { kvTokens, kvVariance } = typicalIn(estimate);
-    return kvNeed(
-      this.#kvTokens + estimate.kvTokens,
-      this.#typicalKvTokens + kvTokens,
-      this.#kvVariance + kvVariance,
-    );
+    return kvNeed(this.#kvTokens + estimate.kvTokens, this.#typicalKvTokens + kvTokens, this.#kvVariance + kvVariance);
   }
 
   #hold({ contextTokens, kvTokens, kvVariance }: Typical, sign: 1 | -1): void {

@@ -70,9 +70,13 @@ export function breachOf(
   outstanding: Outstanding,
   prefillUs: number,
   outputTokens: number,
+  hasWaited = false,
 ): Breach | null {
   const factor = Math.min(OWN_PREFILL_FACTOR, guard.ttftPrefillFactor);
-  if (predictedTtftMs(guard, outstanding, prefillUs) > guard.ttftMsMax + (factor * prefillUs) / 1000) return 'ttft';
+  // With nothing ahead of it, a long prompt that has waited would not be sooner for waiting more.
+  const helps = outstanding.prefillAheadUs > 0 || !hasWaited;
+  if (helps && predictedTtftMs(guard, outstanding, prefillUs) > guard.ttftMsMax + (factor * prefillUs) / 1000)
+    return 'ttft';
   const typicalTokens = Math.max(1, outputTokens * TYPICAL_SHARE);
   return predictedTpotMs(guard, outstanding, typicalTokens) > guard.tpotMsMax ? 'tpot' : null;
 }
