@@ -43,6 +43,9 @@ const Config = z.strictObject({
   /** Memory all workers may take, by their templates' need; default: 70 % of the machine's. */
   workerMemoryBytesMax: integer(1, Number.MAX_SAFE_INTEGER).nullable().default(null),
   bodyBytesMax: integer(1024, 2 ** 30).default(8 * 1024 * 1024),
+  /** An endpoint is told that it is nearly full when it uses more than this of its units for longer than that. */
+  warnPercent: integer(1, 1000).default(80),
+  warnAfterMs: integer(1000, 86_400_000).default(60_000),
   /** How long running streams may go on after a stop was asked for. */
   drainMs: integer(0, 3_600_000).default(30_000),
   /** A bill is issued this long after its hour ended: one to two hours, DESIGN §7. */

@@ -24,6 +24,7 @@ import { takeInCatalog } from './control/price-book/take-in.ts';
 import { startProvisioner } from './control/provision.ts';
 import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
 import { adoptedServers } from './control/server/adopted.ts';
+import { startWarnings } from './control/notice/warnings.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
@@ -128,7 +129,10 @@ async function start(
     record: (receipt) => recorder.record(receipt),
     log,
     registry,
-    limits: { bodyBytesMax: config.bodyBytesMax },
+    limits: {
+      bodyBytesMax: config.bodyBytesMax,
+      warning: { highShare: config.warnPercent / 100, sustainMs: config.warnAfterMs },
+    },
   });
   teardown.push(() => gateway.close());
 
@@ -178,6 +182,14 @@ async function start(
     startupMsOf: (templateId) => publisher.startupMsOf(templateId),
   });
   teardown.push(() => scaler.stop());
+  const warnings = startWarnings({
+    ...control,
+    newId,
+    servedModels: () => gateway.stats().servedModels,
+    percent: config.warnPercent,
+    afterMs: config.warnAfterMs,
+  });
+  teardown.push(() => warnings.stop());
   const jobs = startJobs({
     jobs: [
       pricesJob(),

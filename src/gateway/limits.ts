@@ -1,4 +1,5 @@
 import { DEFAULT_QUEUE_LIMITS, type QueueLimits } from '../core/serving/queue.ts';
+import type { UtilizationLimits } from '../core/serving/utilization.ts';
 
 /** Bounds of everything a client or an engine can make this process hold or wait for. */
 export interface GatewayLimits {
@@ -21,6 +22,8 @@ export interface GatewayLimits {
   readonly clientStallMsMax: number;
   /** What `x-cubit-max-wait-ms` may ask for. */
   readonly waitMsMax: number;
+  /** When an endpoint is told that it is nearly full. */
+  readonly warning: UtilizationLimits;
   /** Of each served model. */
   readonly queue: QueueLimits;
 }
@@ -36,5 +39,6 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   frameBytesMax: 1024 * 1024,
   clientStallMsMax: 60_000,
   waitMsMax: 600_000,
+  warning: { highShare: 0.8, sustainMs: 60_000 },
   queue: DEFAULT_QUEUE_LIMITS,
 };

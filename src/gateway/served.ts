@@ -10,6 +10,7 @@ import { PromptLengths } from '../core/serving/prompt-lengths.ts';
 import { FairQueue, type Offer, type Waiting } from '../core/serving/queue.ts';
 import { Router } from '../core/serving/routing.ts';
 import type { Share } from '../core/serving/shares.ts';
+import { Utilization } from '../core/serving/utilization.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
 import type { GatewayDeps } from './deps.ts';
 import type { GatewayLimits } from './limits.ts';
@@ -45,6 +46,7 @@ export class ServedModel {
   readonly admission: Admission;
   readonly queue: FairQueue<Waiter>;
   readonly places = new Places();
+  readonly utilization: Utilization;
   readonly #placeOf = new Map<Reservation, Place>();
   readonly router = new Router();
   readonly prompts: PromptLengths;
@@ -73,6 +75,7 @@ export class ServedModel {
     this.#deps = deps;
     this.admission = new Admission(limitsOf(snapshot, 0), deps.monotonicMs());
     this.queue = new FairQueue(limits.queue);
+    this.utilization = new Utilization(limits.warning, deps.monotonicMs());
     this.extras = new Set(DIALECTS.flatMap((dialect) => [...deps.knownFields(dialect)]));
     this.apply(snapshot);
   }
@@ -113,6 +116,7 @@ export class ServedModel {
     const reservation = this.admission.reserve(estimate, nowMs);
     const place = placeOf(outerShareOf(this.snapshot, key), estimate);
     this.places.took(place, nowMs);
+    this.utilization.add(totalUs(estimate.work), this.admission.readyUnits, nowMs);
     this.#placeOf.set(reservation, place);
     const use = this.usedBy.get(keyId) ?? { tenantId, running: 0, reservedUs: 0 };
     this.usedBy.set(keyId, use);
@@ -122,7 +126,9 @@ export class ServedModel {
   }
 
   extend(keyId: string, reservation: Reservation, delta: Work, kvTokens: number): void {
-    this.admission.extend(reservation, delta, kvTokens, this.#deps.monotonicMs());
+    const nowMs = this.#deps.monotonicMs();
+    this.admission.extend(reservation, delta, kvTokens, nowMs);
+    this.utilization.add(totalUs(delta), this.admission.readyUnits, nowMs);
     (this.usedBy.get(keyId) as KeyUse).reservedUs += totalUs(delta);
   }
 
@@ -147,6 +153,7 @@ export class ServedModel {
       this.places.left(place, nowMs);
       this.#placeOf.delete(reservation);
     }
+    this.utilization.add(totalUs(actual) - totalUs(reservation.work), this.admission.readyUnits, nowMs);
     this.admission.settle(reservation, actual, nowMs);
     this.pump();
   }

@@ -30,6 +30,7 @@ export async function quiet(
     const prompt = textOfTokens(promptTokens, random);
     const reply = await timedChat({ ...tenant, prompt, outputTokensMax: QUIET_OUTPUT_TOKENS, headers: PATIENCE });
     if (reply.ttftMs !== null) ttftMs.push(reply.ttftMs);
+    else console.error(`quiet request refused: ${reply.status} ${reply.error}`);
   }
   return ttftMs;
 }
