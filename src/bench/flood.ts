@@ -46,7 +46,8 @@ try {
 
 async function run() {
   const operator = createClient({ url: cubit.url, token: cubit.operatorToken, data: dataDir });
-  const post = async (path: string, body: unknown) => (await operator.call('POST', path, body)) as Record<string, string>;
+  const post = async (path: string, body: unknown) =>
+    (await operator.call('POST', path, body)) as Record<string, string>;
   const unlimited = { rpm: 100_000, tpm: 100_000_000 };
   await post('/pools', { modelId: DEFAULT_MODEL_ID, units: 1, ...unlimited });
   const tenant = async (name: string): Promise<Tenant> => {

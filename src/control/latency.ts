@@ -4,6 +4,8 @@ import type { LatencyGuard } from '../core/serving/latency-guard.ts';
 
 /** Of its own prefill that a first token may take beyond the tier's TTFT. */
 const PREFILL_FACTOR = 2;
+/** Longer than anything takes; not Infinity, for which JSON has no word. */
+const NO_PROMISE_MS = Number.MAX_SAFE_INTEGER;
 
 /**
  * What a tier promises, for the gateway's guard: the p95 latencies that it was rated with at utilisation 1/k. A tier without
@@ -25,8 +27,8 @@ export function latencyOf(template: Template, tier: Tier, timeScale: number): La
       tau5Us: step.tau5Us * timeScale,
     },
     stepTokensMax: template.engine.stepTokensMax ?? STEP_TOKENS_MAX,
-    ttftMsMax: (tier.ttftMs?.p95 ?? Number.POSITIVE_INFINITY) * slower,
+    ttftMsMax: (tier.ttftMs?.p95 ?? NO_PROMISE_MS) * slower,
     ttftPrefillFactor: PREFILL_FACTOR,
-    tpotMsMax: (tier.tpotMs?.p95 ?? Number.POSITIVE_INFINITY) * slower,
+    tpotMsMax: (tier.tpotMs?.p95 ?? NO_PROMISE_MS) * slower,
   };
 }
