@@ -45,6 +45,9 @@ const Config = z.strictObject({
   bodyBytesMax: integer(1024, 2 ** 30).default(8 * 1024 * 1024),
   /** Without a byte of an answer for so long, a request is sent to a second replica too; null: never. */
   hedgeAfterMs: integer(1, 600_000).nullable().default(null),
+  /** An endpoint is told that it is nearly full when it uses more than this of its units for longer than that. */
+  warnPercent: integer(1, 1000).default(80),
+  warnAfterMs: integer(1000, 86_400_000).default(60_000),
   /** How long running streams may go on after a stop was asked for. */
   drainMs: integer(0, 3_600_000).default(30_000),
   /** A bill is issued this long after its hour ended: one to two hours, DESIGN §7. */

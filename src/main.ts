@@ -22,6 +22,7 @@ import { storeShipped } from './control/feed/receipts.ts';
 import { controlApp } from './control/http.ts';
 import { startJobs } from './control/jobs/runner.ts';
 import { weightsOfServed } from './control/model/weights.ts';
+import { startWarnings } from './control/notice/warnings.ts';
 import { loadGatewayToken, loadOperatorToken } from './control/operator-token.ts';
 import { overdueJob } from './control/overdue/job.ts';
 import { recogniseJob } from './control/prepaid/recognise-job.ts';
@@ -151,7 +152,11 @@ async function start(
     record: (receipt) => recorder.record(receipt),
     log,
     registry,
-    limits: { bodyBytesMax: config.bodyBytesMax, hedgeAfterMs: config.hedgeAfterMs },
+    limits: {
+      bodyBytesMax: config.bodyBytesMax,
+      hedgeAfterMs: config.hedgeAfterMs,
+      warning: { highShare: config.warnPercent / 100, sustainMs: config.warnAfterMs },
+    },
   });
   teardown.push(() => gateway.close());
 
@@ -218,6 +223,14 @@ async function start(
     startupMsOf: (templateId) => publisher.startupMsOf(templateId),
   });
   teardown.push(() => scaler.stop());
+  const warnings = startWarnings({
+    ...control,
+    newId,
+    servedModels: () => gateway.stats().servedModels,
+    percent: config.warnPercent,
+    afterMs: config.warnAfterMs,
+  });
+  teardown.push(() => warnings.stop());
   const jobs = startJobs({
     jobs: [
       pricesJob(),

@@ -6,7 +6,7 @@ import type { Template, Tier } from './schema.ts';
 export const RATED_SHAPE: RequestShape = { promptTokens: 2_000, outputTokens: 200 };
 
 /** Tokens of a step at most: vLLM's default for accelerators under 70 GB; above, prompts of this shape do not fill more. */
-const STEP_TOKENS_MAX = 2_048;
+export const STEP_TOKENS_MAX = 2_048;
 const BLOCK_TOKENS = 16;
 const SEED = 1;
 

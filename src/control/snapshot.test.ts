@@ -73,6 +73,7 @@ test('keys, endpoints by name and id, and what a request costs on each model', a
         coefficients: coefficientsOf(step, 500, 2),
         batchPerUnit: 2,
         kvTokensPerUnit: 16_384,
+        latency: expect.objectContaining({ step, ttftPrefillFactor: 2 }),
         disaggregated: false,
         startupMs: 4_000,
         unitsMax: 2,

@@ -18,6 +18,7 @@ import type { ControlLog } from './call.ts';
 import { addedReplicaIds, openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
 import { keySnapshots } from './key/shares.ts';
+import { latencyOf } from './latency.ts';
 import { livePools, type Pool, poolSpecs } from './pool/pools.ts';
 import { sharedPools } from './pool/shared.ts';
 import { StartupTimes } from './startup-times.ts';
@@ -219,6 +220,7 @@ function servedModelOf(
     return null;
   }
   const tier = tierOf(template, row.coefficient);
+  const latency = latencyOf(template, tier, timeScale);
   return {
     servedModelId: row.id,
     modelId: row.model_id,
@@ -236,6 +238,7 @@ function servedModelOf(
     ...(template.lora && { lora: template.lora }),
     batchPerUnit: tier.batch,
     kvTokensPerUnit: template.kvTokensPerUnit,
+    ...(latency !== null && { latency }),
     disaggregated: template.kind !== 'single',
     startupMs: startups.of(template),
     unitsMax,

@@ -41,6 +41,15 @@ export interface MixReport {
   /** A bucket that fills at the saturated token rate. */
   readonly flatTokensAtCapacity: AdmissionScore & { readonly tokensPerS: number };
   readonly inFlight: AdmissionScore & { readonly tokensPerUnit: number };
+  /** Limits that were the best for the first mix, kept. */
+  readonly frozen: {
+    readonly flatTokens: AdmissionScore;
+    readonly inFlight: AdmissionScore;
+    readonly requestsOverFlatTokens: number;
+    readonly requestsOverInFlight: number;
+    readonly tokensOverFlatTokens: number;
+    readonly tokensOverInFlight: number;
+  };
   readonly none: AdmissionScore;
   readonly requestsOverFlatTokens: number;
   readonly requestsOverFlatTokensAtCapacity: number;
@@ -60,10 +69,13 @@ const CAP_SHARES = [0.02, 0.04, 0.06, 0.08, 0.11, 0.15, 0.2, 0.3, 0.45];
  * admission, whose only inputs are the promised latencies, and with flat limits that are tuned for each mix in hindsight.
  */
 export function evaluateAdmission(setup: AdmissionSetup, mixes: readonly Mix[]): MixReport[] {
-  return mixes.map((mix) => evaluateMix(setup, mix));
+  const reports: MixReport[] = [];
+  // Limits are set once: the first mix's best are kept for the others.
+  for (const mix of mixes) reports.push(evaluateMix(setup, mix, reports[0] ?? null));
+  return reports;
 }
 
-function evaluateMix(setup: AdmissionSetup, mix: Mix): MixReport {
+function evaluateMix(setup: AdmissionSetup, mix: Mix, first: MixReport | null): MixReport {
   const rates = ratesOf(setup.unit);
   const flood = played(setup, mix, 1e6, setup.seeds[0] ?? 1, new OpenGate());
   const saturatedPerS = flood.completed / flood.endS;
@@ -90,6 +102,11 @@ function evaluateMix(setup: AdmissionSetup, mix: Mix): MixReport {
   });
   const flatTokens = best(flats);
   const inFlight = best(caps);
+  const kept = first && {
+    flatTokens: score(() => new FlatTokenBucket(first.flatTokens.tokensPerS, FLAT_BURST_S)),
+    inFlight: score(() => new InFlightTokens(first.inFlight.tokensPerUnit)),
+  };
+  const frozen = kept ?? { flatTokens, inFlight };
   return {
     mix: mix.name,
     saturatedPerS,
@@ -97,6 +114,13 @@ function evaluateMix(setup: AdmissionSetup, mix: Mix): MixReport {
     flatTokens,
     flatTokensAtCapacity: flats.at(-1)!,
     inFlight,
+    frozen: {
+      requestsOverFlatTokens: cubit.metPerS / frozen.flatTokens.metPerS,
+      requestsOverInFlight: cubit.metPerS / frozen.inFlight.metPerS,
+      tokensOverFlatTokens: cubit.metTokensPerS / frozen.flatTokens.metTokensPerS,
+      tokensOverInFlight: cubit.metTokensPerS / frozen.inFlight.metTokensPerS,
+      ...frozen,
+    },
     none: score(() => new OpenGate()),
     requestsOverFlatTokens: cubit.metPerS / flatTokens.metPerS,
     requestsOverFlatTokensAtCapacity: cubit.metPerS / flats.at(-1)!.metPerS,

@@ -6,7 +6,7 @@ import type { Estimated } from './estimate.ts';
 import type { Exchange } from './exchange.ts';
 import { exhausted, explain, scalingUp } from './explain.ts';
 import type { ServedModel, Waiter } from './served.ts';
-import { sharesOf } from './shares.ts';
+import { outerShareOf, sharesOf } from './shares.ts';
 import type { KeySnapshot } from './snapshot.ts';
 
 export interface AdmitOptions {
@@ -25,12 +25,13 @@ const LEASE_WAIT_MS = 250;
 
 /** Whether it would enter now: behind those that wait, unless it is its share's turn before theirs. */
 export function fitBehindQueue(options: AdmitOptions): Fit {
-  const { served, estimated, monotonicMs } = options;
+  const { served, estimated, key } = options;
   const { queue } = served;
-  if (queue.size === 0) return served.admission.fit(estimated, monotonicMs());
+  const share = outerShareOf(served.snapshot, key);
+  if (queue.size === 0) return served.fit(share, estimated);
   const turn = turnOf(options);
-  const isNext = queue.isNext(turn);
-  const fit = served.admission.fit(estimated, monotonicMs(), isNext ? 0 : queue.aheadUs(turn));
+  const isNext = queue.isNext(turn) || (!queue.has(share.id) && served.headIsHeldBack());
+  const fit = served.fit(share, estimated, isNext ? 0 : queue.aheadUs(turn));
   if (!fit.fits || isNext) return fit;
   return { fits: false, because: served.admission.isLeased ? 'lease' : 'batch', waitMs: 1 };
 }
@@ -61,7 +62,8 @@ export async function admit(exchange: Exchange, options: AdmitOptions): Promise<
   served.demand.asked(key.keyId, estimated, options.monotonicMs());
   const fit = fitBehindQueue(options);
   if (fit.fits) {
-    if (served.queue.size > 0) served.queue.passedBy(turnOf(options));
+    const turn = turnOf(options);
+    if (served.queue.isNext(turn)) served.queue.passedBy(turn);
     exchange.reservation = served.reserve(key, estimated);
     return;
   }

@@ -25,6 +25,16 @@ export function receiptHeaders(exchange: Exchange, estimated: Estimated): Outgoi
     'x-cubit-wait-ms': Math.round(exchange.waitMs),
     'x-cubit-served-model': exchange.served?.snapshot.servedModelId,
     'x-cubit-replica': exchange.replicaId ?? undefined,
+    ...(exchange.served !== null && warningHeaders(exchange.served)),
+  };
+}
+
+/** How full its own units are, and whether that has been too much for long; of a pool it is not one tenant's to know. */
+function warningHeaders({ snapshot, utilization }: ServedModel): OutgoingHttpHeaders {
+  if (snapshot.shared === true) return {};
+  return {
+    'x-cubit-utilization': utilization.latest.toFixed(2),
+    ...(utilization.isHigh && { 'x-cubit-warning': 'utilization is high for long: add units or slow down' }),
   };
 }
 

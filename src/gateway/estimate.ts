@@ -1,6 +1,7 @@
 import type { Estimate } from '../core/serving/admission.ts';
 import { withLora } from '../core/serving/lora.ts';
 import type { OutputLengths } from '../core/serving/output-lengths.ts';
+import { typicalOf } from '../core/serving/typical.ts';
 import { type TokenCounts, type Work, type WorkCoefficients, workOf } from '../core/serving/work.ts';
 import type { InferenceKind } from '../engine/port.ts';
 import { measure, type PromptMeasure } from './messages.ts';
@@ -52,6 +53,10 @@ export function estimate(
     kvTokens: promptTokens + outputTokens,
     outputTokens: Math.max(1, outputTokens / sequences),
     sequences,
+    typical:
+      kind === 'embedding'
+        ? { contextTokens: promptTokens, kvTokens: promptTokens, kvVariance: 0 }
+        : typicalOf(lengths.shape(caller.endpointId, caller.keyId), promptTokens, maxEach, sequences),
   };
 }
 

@@ -17,6 +17,10 @@ import { State } from './state.ts';
 
 export interface ServedModelStats extends AdmissionView, Readonly<SignalTotals> {
   readonly servedModelId: string;
+  /** Work let in lately over what the ready units supply. */
+  readonly utilization: number;
+  /** Number of the present episode of too much of it; null: there is none. */
+  readonly warningEpisode: number | null;
   readonly queued: number;
   readonly queuedUs: number;
   /** Sequences a unit decodes together, KV tokens it holds. */
@@ -175,6 +179,8 @@ function statsOf(state: State): GatewayStats {
     servedModels: [...state.served].map(([servedModelId, model]) => ({
       servedModelId,
       ...model.admission.view(nowMs),
+      utilization: model.utilization.observe(model.admission.readyUnits, nowMs),
+      warningEpisode: model.utilization.isHigh ? model.utilization.episodes : null,
       queued: model.queue.size,
       queuedUs: model.queue.workUs,
       batchPerUnit: model.snapshot.batchPerUnit,

@@ -1,4 +1,5 @@
 import { DEFAULT_QUEUE_LIMITS, type QueueLimits } from '../core/serving/queue.ts';
+import type { UtilizationLimits } from '../core/serving/utilization.ts';
 
 /** Bounds of everything a client or an engine can make this process hold or wait for. */
 export interface GatewayLimits {
@@ -23,6 +24,8 @@ export interface GatewayLimits {
   readonly waitMsMax: number;
   /** Without a byte of an answer for so long, a request is sent to a second replica too; null = never. */
   readonly hedgeAfterMs: number | null;
+  /** When an endpoint is told that it is nearly full. */
+  readonly warning: UtilizationLimits;
   /** Of each served model. */
   readonly queue: QueueLimits;
 }
@@ -39,5 +42,6 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   clientStallMsMax: 60_000,
   waitMsMax: 600_000,
   hedgeAfterMs: null,
+  warning: { highShare: 0.8, sustainMs: 60_000 },
   queue: DEFAULT_QUEUE_LIMITS,
 };

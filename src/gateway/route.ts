@@ -107,7 +107,7 @@ async function attemptOn(
   let lead = first;
   exchange.onFirstToken = () => {
     lead.prefilled();
-    if (exchange.reservation !== null) options.served.admission.prefilled(exchange.reservation);
+    if (exchange.reservation !== null) options.served.prefilled(exchange.reservation);
   };
   exchange.replicaId = place.first.replicaId;
   exchange.prefillCachedTokens = null;

@@ -3,11 +3,15 @@ import {
   type AdmissionLease,
   type AdmissionLimits,
   type Estimate,
+  type Fit,
   type Reservation,
 } from '../core/serving/admission.ts';
+import { type Place, type PlaceLimits, Places } from '../core/serving/places.ts';
 import { PromptLengths } from '../core/serving/prompt-lengths.ts';
 import { FairQueue, type Offer, type Waiting } from '../core/serving/queue.ts';
 import { Router } from '../core/serving/routing.ts';
+import type { Share } from '../core/serving/shares.ts';
+import { Utilization } from '../core/serving/utilization.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
 import type { Role } from '../fleet/port.ts';
 import { ADAPTERS_PER_REPLICA, AdapterLoads } from './adapters.ts';
@@ -18,6 +22,7 @@ import { KvCache } from './kv-cache.ts';
 import type { GatewayLimits } from './limits.ts';
 import { DIALECTS } from './params.ts';
 import { Replica } from './replica.ts';
+import { outerShareOf } from './shares.ts';
 import { noSignals } from './signals.ts';
 import type { KeySnapshot, ServedModelSnapshot } from './snapshot.ts';
 import { newTimings } from './timings.ts';
@@ -37,6 +42,8 @@ export interface KeyUse {
 }
 
 /** setTimeout holds no longer delays. */
+/** The prefill that was let in fades: a predicted latency is looked at again after this. */
+const FADES_MS = 250;
 const TIMER_MS_MAX = 2_147_483_647;
 
 /** The live state of one served model: its bucket and guard, its queue, its replicas, and what was learned of prompts. */
@@ -44,6 +51,9 @@ export class ServedModel {
   snapshot: ServedModelSnapshot;
   readonly admission: Admission;
   readonly queue: FairQueue<Waiter>;
+  readonly places = new Places();
+  readonly utilization: Utilization;
+  readonly #placeOf = new Map<Reservation, Place>();
   readonly router = new Router();
   readonly prompts: PromptLengths;
   readonly signals = noSignals();
@@ -78,6 +88,7 @@ export class ServedModel {
     this.#deps = deps;
     this.admission = new Admission(limitsOf(snapshot, 0), deps.monotonicMs());
     this.queue = new FairQueue(limits.queue);
+    this.utilization = new Utilization(limits.warning, deps.monotonicMs());
     this.extras = new Set(DIALECTS.flatMap((dialect) => [...deps.knownFields(dialect)]));
     this.fitness = new Fitness(deps.log, () => this.#refit());
     this.apply(snapshot);
@@ -136,8 +147,23 @@ export class ServedModel {
     this.pump();
   }
 
-  reserve({ keyId, tenantId }: KeySnapshot, estimate: Estimate): Reservation {
-    const reservation = this.admission.reserve(estimate, this.#deps.monotonicMs());
+  /** Whether it may enter now, behind so much work of those that wait. */
+  fit(share: Share, estimate: Estimate, aheadUs = 0, hasWaited = false): Fit {
+    const nowMs = this.#deps.monotonicMs();
+    const fit = this.admission.fit(estimate, nowMs, aheadUs, hasWaited);
+    if (!fit.fits) return fit;
+    const mayTake = this.places.mayTake(placeOf(share, estimate), this.#placeLimits(), nowMs);
+    return mayTake ? fit : { fits: false, because: 'share', waitMs: this.admission.slotMs() };
+  }
+
+  reserve(key: KeySnapshot, estimate: Estimate): Reservation {
+    const { keyId, tenantId } = key;
+    const nowMs = this.#deps.monotonicMs();
+    const reservation = this.admission.reserve(estimate, nowMs);
+    const place = placeOf(outerShareOf(this.snapshot, key), estimate);
+    this.places.took(place, nowMs);
+    this.utilization.add(totalUs(estimate.work), this.admission.readyUnits, nowMs);
+    this.#placeOf.set(reservation, place);
     const use = this.usedBy.get(keyId) ?? { tenantId, running: 0, reservedUs: 0 };
     this.usedBy.set(keyId, use);
     use.running += 1;
@@ -146,8 +172,19 @@ export class ServedModel {
   }
 
   extend(keyId: string, reservation: Reservation, delta: Work, kvTokens: number): void {
-    this.admission.extend(reservation, delta, kvTokens, this.#deps.monotonicMs());
+    const nowMs = this.#deps.monotonicMs();
+    this.admission.extend(reservation, delta, kvTokens, nowMs);
+    this.utilization.add(totalUs(delta), this.admission.readyUnits, nowMs);
     (this.usedBy.get(keyId) as KeyUse).reservedUs += totalUs(delta);
+  }
+
+  /** It has its first token. */
+  prefilled(reservation: Reservation): void {
+    if (reservation.settled || reservation.prefilled) return;
+    this.admission.prefilled(reservation);
+    const place = this.#placeOf.get(reservation);
+    if (place !== undefined) this.places.prefilled(place);
+    if (this.queue.size > 0) this.pump();
   }
 
   settle(keyId: string, reservation: Reservation, actual: Work): void {
@@ -155,7 +192,15 @@ export class ServedModel {
     use.running -= 1;
     use.reservedUs -= totalUs(reservation.work);
     if (use.running === 0) this.usedBy.delete(keyId);
-    this.admission.settle(reservation, actual, this.#deps.monotonicMs());
+    const nowMs = this.#deps.monotonicMs();
+    const place = this.#placeOf.get(reservation);
+    if (place !== undefined) {
+      if (!reservation.prefilled) this.places.prefilled(place);
+      this.places.left(place, nowMs);
+      this.#placeOf.delete(reservation);
+    }
+    this.utilization.add(totalUs(actual) - totalUs(reservation.work), this.admission.readyUnits, nowMs);
+    this.admission.settle(reservation, actual, nowMs);
     this.pump();
   }
 
@@ -177,20 +222,59 @@ export class ServedModel {
     for (const waiter of this.queue.takeExpired(nowMs)) waiter.expire();
     let wakeMs = Number.POSITIVE_INFINITY;
     for (let head = this.queue.head(); head !== undefined; head = this.queue.head()) {
-      const fit = this.admission.fit(head.estimate, nowMs);
-      if (!fit.fits) {
-        // A full engine gets free by a settlement, which calls this again; only the bucket drains with time.
-        if (fit.because === 'bucket') wakeMs = fit.waitMs;
-        if (fit.because === 'lease') this.askLease();
-        break;
+      const fit = this.fit(outerOf(head), head.estimate, 0, true);
+      if (fit.fits) {
+        this.queue.take();
+        head.admit(this.reserve(head.key, head.estimate));
+        continue;
       }
-      this.queue.take();
-      head.admit(this.reserve(head.key, head.estimate));
+      if (fit.because === 'share' && this.#letInBeside()) continue;
+      wakeMs = this.#wakeMs(fit, nowMs);
+      break;
     }
     const dueMs = Math.min(wakeMs, this.queue.nextDeadlineMs() - nowMs);
     if (Number.isFinite(dueMs)) {
       this.#timer = setTimeout(() => this.pump(), Math.min(TIMER_MS_MAX, Math.max(1, Math.ceil(dueMs))));
     }
+  }
+
+  /** Whether only places that are left to others keep the head waiting. */
+  headIsHeldBack(): boolean {
+    const head = this.queue.head();
+    if (head === undefined) return false;
+    const fit = this.fit(outerOf(head), head.estimate);
+    return !fit.fits && fit.because === 'share';
+  }
+
+  /** The head's share is held back: lets in the first of the others that has a place, which costs it no turn. */
+  #letInBeside(): boolean {
+    const held = new Set<string>();
+    for (;;) {
+      const other = this.queue.headOf((id) => !held.has(id));
+      if (other === undefined) return false;
+      if (this.fit(outerOf(other), other.estimate, 0, true).fits) {
+        this.queue.remove(other);
+        other.admit(this.reserve(other.key, other.estimate));
+        return true;
+      }
+      held.add(outerOf(other).id);
+    }
+  }
+
+  /** A full engine gets free by a settlement or a first token, which call `pump`; the rest changes with time. */
+  #wakeMs(fit: Exclude<Fit, { fits: true }>, nowMs: number): number {
+    if (fit.because === 'lease') this.askLease();
+    if (fit.because === 'bucket') return fit.waitMs;
+    if (fit.because === 'share') return this.places.nextEndMs() - nowMs;
+    return fit.because === 'ttft' || fit.because === 'tpot' ? FADES_MS : Number.POSITIVE_INFINITY;
+  }
+
+  #placeLimits(): PlaceLimits {
+    const { batchPerUnit, latency } = this.snapshot;
+    const { readyUnits, running } = this.admission;
+    const stepUs = latency === undefined ? Number.POSITIVE_INFINITY : latency.step.tau1Us * latency.stepTokensMax;
+    const units = readyUnits * this.share;
+    return { places: Math.ceil(batchPerUnit * units), running, stepPrefillUs: stepUs * units };
   }
 
   /** Milliseconds until a unit is likely ready; null when none is on its way. */
@@ -238,7 +322,15 @@ export class ServedModel {
   }
 }
 
+function placeOf(share: Share, { sequences, work }: Estimate): Place {
+  return { share, sequences, prefillUs: work.prefillUs };
+}
+
+function outerOf({ shares }: Waiter): Share {
+  return shares[0] as Share;
+}
+
 function limitsOf(snapshot: ServedModelSnapshot, readyUnits: number): AdmissionLimits {
-  const { batchPerUnit, kvTokensPerUnit, disaggregated: poolsApart } = snapshot;
-  return { readyUnits, batchPerUnit, kvTokensPerUnit, poolsApart };
+  const { batchPerUnit, kvTokensPerUnit, latency, disaggregated: poolsApart } = snapshot;
+  return { readyUnits, batchPerUnit, kvTokensPerUnit, poolsApart, ...(latency !== undefined && { latency }) };
 }

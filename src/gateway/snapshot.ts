@@ -1,3 +1,4 @@
+import type { LatencyGuard } from '../core/serving/latency-guard.ts';
 import type { LoraFactor } from '../core/serving/lora.ts';
 import type { UseLimits } from '../core/serving/rate-limit.ts';
 import type { Share } from '../core/serving/shares.ts';
@@ -71,6 +72,8 @@ export interface ServedModelSnapshot {
   /** Sequences a unit decodes together at this tier (B*). */
   readonly batchPerUnit: number;
   readonly kvTokensPerUnit: number;
+  /** What the tier promises and how a unit steps; absent: no latency is guarded. */
+  readonly latency?: LatencyGuard;
   /** Prefill and decode on machines of their own: each has its own bucket. */
   readonly disaggregated: boolean;
   /** Learned or catalogued time from start to ready, for the ETA. */

@@ -83,12 +83,15 @@ function linesOf(report: MixReport): string[] {
         ? ''
         : `   cubit × ${over.toFixed(2)} requests${tokensOver === undefined ? '' : `, × ${tokensOver.toFixed(2)} tokens`}`,
     ].join('');
+  const { frozen } = report;
   return [
     `${report.mix}: saturated at ${report.saturatedPerS.toFixed(2)} requests/s; in time, of that rate, and tokens/s`,
     row('cubit', report.cubit),
     row('flat tokens, best rate', report.flatTokens, report.requestsOverFlatTokens, report.tokensOverFlatTokens),
     row('flat tokens, at capacity', report.flatTokensAtCapacity, report.requestsOverFlatTokensAtCapacity),
     row('in-flight tokens, best cap', report.inFlight, report.requestsOverInFlight, report.tokensOverInFlight),
+    row('flat tokens, first mix’s rate', frozen.flatTokens, frozen.requestsOverFlatTokens, frozen.tokensOverFlatTokens),
+    row('in-flight tokens, first mix’s cap', frozen.inFlight, frozen.requestsOverInFlight, frozen.tokensOverInFlight),
     row('none', report.none),
   ];
 }

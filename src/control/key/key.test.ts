@@ -6,6 +6,8 @@ import type { Actor } from '../verb.ts';
 import { keyCreate } from './create.ts';
 import { keyList } from './list.ts';
 import { keyRevoke } from './revoke.ts';
+import { keySnapshots } from './shares.ts';
+import { keyUpdate } from './update.ts';
 
 test('a key is shown once and stored as its hash', async () => {
   const control = await testControl();
@@ -88,3 +90,44 @@ test('revoking is at once, for ever and tells the gateway', async () => {
   expect(items).toHaveLength(1);
   expect(items[0]?.actor).toMatch(/^key:key-/);
 });
+
+test('limits and weight are set, changed, taken away, shown, and reach the gateway with the common share of a label', async () => {
+  const control = await testControl();
+  const { manager } = await control.tenant();
+  const made = await control.call(keyCreate, manager, { name: 'app', rpm: 60, weight: 2.5, label: ['share=web'] });
+  expect(made).toMatchObject({ rpm: 60, weight: 2.5, tpm: null, unitSecondsPerMinute: null, concurrency: null });
+  const other = await control.call(keyCreate, manager, { name: 'b', label: ['share=web'] });
+  const changes = control.changes;
+  const changed = await control.call(keyUpdate, manager, {
+    keyId: made.keyId,
+    tpm: 1_000,
+    unitSecondsPerMinute: 1.5,
+    concurrency: 4,
+    unlimit: ['rpm'],
+  });
+  expect(changed).toMatchObject({ rpm: null, tpm: 1_000, unitSecondsPerMinute: 1.5, concurrency: 4, weight: 2.5 });
+  expect(control.changes).toBe(changes + 1);
+  const rows = await control.store.db.selectFrom('api_keys').selectAll().where('name', 'in', ['app', 'b']).execute();
+  const known = [...keySnapshots(rows).values()];
+  const share = { id: `${made.tenantId}/share=web`, weight: 2.5 };
+  expect(known.find(({ keyId }) => keyId === made.keyId)).toEqual({
+    keyId: made.keyId,
+    tenantId: made.tenantId,
+    share,
+    limits: { requestsPerMinute: undefined, tokensPerMinute: 1_000, workUsPerMinute: 1_500_000, concurrency: 4 },
+  });
+  expect(known.find(({ keyId }) => keyId === other.keyId)).toEqual({
+    keyId: other.keyId,
+    tenantId: other.tenantId,
+    share,
+  });
+});
+
+test.each([{ rpm: 0 }, { tpm: 1.5 }, { weight: 0 }, { weight: -1 }, { concurrency: -2 }, { unitSecondsPerMinute: 0 }])(
+  'refuses %j',
+  async (bad) => {
+    const control = await testControl();
+    const { manager } = await control.tenant();
+    expect((await refusal(control.call(keyCreate, manager, { name: 'x', ...bad }))).code).toBe('invalid_request');
+  },
+);

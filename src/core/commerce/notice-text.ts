@@ -165,6 +165,20 @@ const WORDINGS: Readonly<Record<NoticeKind | 'test', Readonly<Record<Language, W
       'Em {month}, {spent} do orçamento de {amount} para {scope} foram gastos: {percent} % atingidos.',
     ],
   },
+  utilization_high: {
+    en: [
+      'Endpoint {endpointName} is nearly full',
+      'Endpoint {endpointName} ({subject}, model {modelId}) has used over {percent} % of its units’ capacity for {seconds} s: {nowPercent} % now. Add units, or requests will wait or be refused.',
+    ],
+    'zh-CN': [
+      '接入点 {endpointName} 负载接近上限',
+      '接入点 {endpointName}（{subject}，模型 {modelId}）已连续 {seconds} 秒使用超过 {percent} % 的模型单元容量，当前为 {nowPercent} %。请增加模型单元，否则请求将排队或被拒绝。',
+    ],
+    'pt-BR': [
+      'O endpoint {endpointName} está quase cheio',
+      'O endpoint {endpointName} ({subject}, modelo {modelId}) usou mais de {percent} % da capacidade das suas unidades durante {seconds} s: {nowPercent} % agora. Adicione unidades, ou requisições vão esperar ou ser recusadas.',
+    ],
+  },
   test: {
     en: ['Test notice', 'This channel works: notices of Cubit arrive here.'],
     'zh-CN': ['测试通知', '此渠道可用：Cubit 的通知将发送到这里。'],

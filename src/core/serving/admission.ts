@@ -1,5 +1,6 @@
 import { added, type Bucket, capacityUs, drained, drainMs, emptyBucket, withUnits } from './bucket.ts';
 import { breachOf, type LatencyGuard, type Outstanding } from './latency-guard.ts';
+import { kvNeed, type Typical } from './typical.ts';
 import { NO_WORK, totalUs, type Work } from './work.ts';
 
 /**
@@ -43,13 +44,15 @@ export interface Estimate {
   readonly outputTokens: number;
   /** Sequences it decodes: 1, or the prompts of a batched request. */
   readonly sequences: number;
+  /** What it likely holds; absent: what is reserved. */
+  readonly typical?: Typical;
 }
 
 export type Fit =
   | { readonly fits: true }
   | {
       readonly fits: false;
-      readonly because: 'units' | 'bucket' | 'lease' | 'batch' | 'kv' | 'ttft' | 'tpot';
+      readonly because: 'units' | 'bucket' | 'lease' | 'batch' | 'kv' | 'ttft' | 'tpot' | 'share';
       readonly waitMs: number;
     };
 
@@ -74,6 +77,7 @@ export interface AdmissionView extends AdmissionTotals {
 export interface Reservation {
   readonly work: Work;
   readonly kvTokens: number;
+  readonly typical: Typical;
   readonly sequences: number;
   readonly settled: boolean;
   readonly prefilled: boolean;
@@ -97,6 +101,9 @@ export class Admission {
   readonly #pools: readonly Pool[];
   #running = 0;
   #kvTokens = 0;
+  #typicalKvTokens = 0;
+  #kvVariance = 0;
+  #contextTokens = 0;
   #outstandingUs = 0;
   #prefillAheadUs = 0;
   /** Prefill let in, fading. */
@@ -114,6 +121,14 @@ export class Admission {
     this.#pools = limits.poolsApart
       ? [poolOf(({ prefillUs }) => prefillUs), poolOf(({ decodeUs }) => decodeUs)]
       : [poolOf(totalUs)];
+  }
+
+  get readyUnits(): number {
+    return this.#limits.readyUnits;
+  }
+
+  get running(): number {
+    return this.#running;
   }
 
   setLimits(limits: AdmissionLimits, nowMs: number): void {
@@ -139,8 +154,11 @@ export class Admission {
     return this.#reservedUs - this.#returnedUs;
   }
 
-  /** Whether the estimate may enter now, behind `aheadUs` of waiting work; if not, why and the predicted wait in ms. */
-  fit(estimate: Estimate, nowMs: number, aheadUs = 0): Fit {
+  /**
+   * Whether the estimate may enter now, behind `aheadUs` of waiting work; if not, why and the predicted wait in ms. What
+   * `hasWaited` for its turn enters an engine with no prefill left, however long its own is: it never starves.
+   */
+  fit(estimate: Estimate, nowMs: number, aheadUs = 0, hasWaited = false): Fit {
     const { readyUnits, batchPerUnit, kvTokensPerUnit } = this.#limits;
     if (readyUnits <= 0) return { fits: false, because: 'units', waitMs: Number.POSITIVE_INFINITY };
     let bucketMs = 0;
@@ -155,24 +173,26 @@ export class Admission {
     if (this.#running === 0) return { fits: true };
     const share = this.#limits.share ?? 1;
     if (this.#running + estimate.sequences > Math.ceil(batchPerUnit * readyUnits * share)) {
-      return { fits: false, because: 'batch', waitMs: this.#slotMs() };
+      return { fits: false, because: 'batch', waitMs: this.slotMs() };
     }
-    if (this.#kvTokens + estimate.kvTokens > kvTokensPerUnit * readyUnits * share) {
-      return { fits: false, because: 'kv', waitMs: this.#slotMs() };
+    if (this.#kvNeedWith(estimate) > kvTokensPerUnit * readyUnits * share) {
+      return { fits: false, because: 'kv', waitMs: this.slotMs() };
     }
-    const breach = this.#breach(estimate, nowMs);
-    return breach === null ? { fits: true } : { fits: false, because: breach, waitMs: this.#slotMs() };
+    const breach = this.#breach(estimate, nowMs, hasWaited);
+    return breach === null ? { fits: true } : { fits: false, because: breach, waitMs: this.slotMs() };
   }
 
   reserve(estimate: Estimate, nowMs: number): Reservation {
     const reservation: OwnReservation = {
       work: NO_WORK,
       kvTokens: 0,
+      typical: typicalIn(estimate),
       sequences: estimate.sequences,
       settled: false,
       prefilled: false,
     };
     this.#running += estimate.sequences;
+    this.#hold(reservation.typical, 1);
     this.#fadePrefill(nowMs);
     this.#recentPrefillUs += estimate.work.prefillUs;
     this.#grow(reservation, estimate.work, estimate.kvTokens, nowMs);
@@ -183,6 +203,11 @@ export class Admission {
   extend(reservation: Reservation, delta: Work, kvTokens: number, nowMs: number): void {
     if (reservation.settled) throw new Error('A settled reservation cannot be extended.');
     this.#grow(reservation, delta, kvTokens, nowMs);
+    // It is longer than the longer ones: typical of it is what it holds now.
+    const own = reservation as OwnReservation;
+    this.#hold(own.typical, -1);
+    own.typical = { ...own.typical, contextTokens: own.kvTokens, kvTokens: own.kvTokens };
+    this.#hold(own.typical, 1);
   }
 
   /** It has its first token: its prefill is ahead of nobody any more. */
@@ -205,6 +230,7 @@ export class Admission {
     }
     this.#running -= reservation.sequences;
     this.#kvTokens -= reservation.kvTokens;
+    this.#hold(reservation.typical, -1);
     this.#outstandingUs -= reservedUs;
     if (!reservation.prefilled) this.#prefillAheadUs -= reservation.work.prefillUs;
     this.#settledUs += totalUs(actual);
@@ -234,18 +260,30 @@ export class Admission {
     return this.#running + estimate.sequences <= sequences && this.#kvTokens + estimate.kvTokens <= kvTokens;
   }
 
-  #breach(estimate: Estimate, nowMs: number) {
-    const { latency, readyUnits } = this.#limits;
+  #breach(estimate: Estimate, nowMs: number, hasWaited: boolean) {
+    const { latency, readyUnits, share } = this.#limits;
     if (latency === undefined) return null;
     this.#fadePrefill(nowMs);
     const outstanding: Outstanding = {
-      readyUnits,
+      // What is outstanding is this gateway's own, so it is set against its own part.
+      readyUnits: readyUnits * (share ?? 1),
       running: this.#running + estimate.sequences,
-      kvTokens: this.#kvTokens + estimate.kvTokens,
+      contextTokens: this.#contextTokens + typicalIn(estimate).contextTokens,
       prefillAheadUs: this.#prefillAheadUs,
       prefillLoad: this.#recentPrefillUs / (1000 * PREFILL_MEMORY_MS),
     };
-    return breachOf(latency, outstanding, estimate.work.prefillUs, estimate.outputTokens);
+    return breachOf(latency, outstanding, estimate.work.prefillUs, estimate.outputTokens, hasWaited);
+  }
+
+  #kvNeedWith(estimate: Estimate): number {
+    const { kvTokens, kvVariance } = typicalIn(estimate);
+    return kvNeed(this.#kvTokens + estimate.kvTokens, this.#typicalKvTokens + kvTokens, this.#kvVariance + kvVariance);
+  }
+
+  #hold({ contextTokens, kvTokens, kvVariance }: Typical, sign: 1 | -1): void {
+    this.#contextTokens += sign * contextTokens;
+    this.#typicalKvTokens += sign * kvTokens;
+    this.#kvVariance += sign * kvVariance;
   }
 
   #fadePrefill(nowMs: number): void {
@@ -270,7 +308,11 @@ export class Admission {
   }
 
   /** When the next place is likely free: what is outstanding takes outstanding ÷ rate in all, so one of `running` that ÷ running. */
-  #slotMs(): number {
+  slotMs(): number {
     return Math.max(1, Math.ceil(this.#outstandingUs / (1_000 * this.#limits.readyUnits * this.#running)));
   }
+}
+
+function typicalIn({ kvTokens, typical }: Estimate): Typical {
+  return typical ?? { contextTokens: kvTokens, kvTokens, kvVariance: 0 };
 }

@@ -20,6 +20,23 @@ export class Heap<T> {
     return this.#entries[0]?.value;
   }
 
+  /** The least of those that are accepted, among the least `visitsMax`. */
+  leastOf(accepts: (value: T) => boolean, visitsMax: number): T | undefined {
+    const edge: OwnEntry<T>[] = this.#entries.slice(0, 1);
+    for (let visits = 0; visits < visitsMax && edge.length > 0; visits += 1) {
+      let at = 0;
+      for (let one = 1; one < edge.length; one += 1) {
+        if (this.#before((edge[one] as OwnEntry<T>).value, (edge[at] as OwnEntry<T>).value)) at = one;
+      }
+      const [least] = edge.splice(at, 1) as [OwnEntry<T>];
+      if (accepts(least.value)) return least.value;
+      for (const child of [this.#entries[2 * least.index + 1], this.#entries[2 * least.index + 2]]) {
+        if (child !== undefined) edge.push(child);
+      }
+    }
+    return undefined;
+  }
+
   put(value: T): Entry<T> {
     const entry = { value, index: this.#entries.length };
     this.#entries.push(entry);

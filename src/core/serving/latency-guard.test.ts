@@ -9,12 +9,12 @@ const GUARD: LatencyGuard = {
   ttftPrefillFactor: 2,
   tpotMsMax: 50,
 };
-const IDLE: Outstanding = { readyUnits: 1, running: 0, kvTokens: 0, prefillAheadUs: 0, prefillLoad: 0 };
+const IDLE: Outstanding = { readyUnits: 1, running: 0, contextTokens: 0, prefillAheadUs: 0, prefillLoad: 0 };
 
 describe('latency guard', () => {
   it('adds prefill ahead and own, slowed by the decodes of each step', () => {
     // A decode step takes 9 + 10·0.1 + 0.1·100,000/1000 = 20 ms, a prefill step 100 ms.
-    const busy = { ...IDLE, running: 10, kvTokens: 100_000, prefillAheadUs: 300_000 };
+    const busy = { ...IDLE, running: 10, contextTokens: 100_000, prefillAheadUs: 300_000 };
     expect(predictedTtftMs(GUARD, busy, 200_000)).toBeCloseTo(500 * 1.2, 9);
     expect(predictedTtftMs(GUARD, { ...busy, readyUnits: 2 }, 200_000)).toBeCloseTo((150 + 200) * 1.145, 9);
   });
@@ -30,7 +30,7 @@ describe('latency guard', () => {
   it('names the promise that would break', () => {
     expect(breachOf(GUARD, IDLE, 500_000, 100)).toBeNull();
     expect(breachOf(GUARD, { ...IDLE, prefillAheadUs: 2_000_000 }, 1_000, 100)).toBe('ttft');
-    expect(breachOf(GUARD, { ...IDLE, kvTokens: 500_000 }, 1_000, 100)).toBe('tpot');
+    expect(breachOf(GUARD, { ...IDLE, contextTokens: 500_000 }, 1_000, 100)).toBe('tpot');
   });
 
   it('keeps a request out of admission until the prefill ahead has got its first tokens', () => {

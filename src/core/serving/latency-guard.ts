@@ -19,7 +19,8 @@ export interface LatencyGuard {
 export interface Outstanding {
   readonly readyUnits: number;
   readonly running: number;
-  readonly kvTokens: number;
+  /** Context that a step of all that run likely reads. */
+  readonly contextTokens: number;
   /** Prefill of requests that have no first token yet. */
   readonly prefillAheadUs: number;
   /** Prefill that was let in per time, of all units: 1 = one unit prefills all the time. */
@@ -27,8 +28,8 @@ export interface Outstanding {
 }
 
 /** A step that only decodes what is running, ms. */
-function decodeStepMs({ step }: LatencyGuard, { kvTokens, readyUnits, running }: Outstanding): number {
-  return (step.tau0Us + step.tau3Us * (running / readyUnits) + step.tau4Us * (kvTokens / readyUnits)) / 1000;
+function decodeStepMs({ step }: LatencyGuard, { contextTokens, readyUnits, running }: Outstanding): number {
+  return (step.tau0Us + step.tau3Us * (running / readyUnits) + step.tau4Us * (contextTokens / readyUnits)) / 1000;
 }
 
 /**
@@ -69,9 +70,13 @@ export function breachOf(
   outstanding: Outstanding,
   prefillUs: number,
   outputTokens: number,
+  hasWaited = false,
 ): Breach | null {
   const factor = Math.min(OWN_PREFILL_FACTOR, guard.ttftPrefillFactor);
-  if (predictedTtftMs(guard, outstanding, prefillUs) > guard.ttftMsMax + (factor * prefillUs) / 1000) return 'ttft';
+  // With nothing ahead of it, a long prompt that has waited would not be sooner for waiting more.
+  const helps = outstanding.prefillAheadUs > 0 || !hasWaited;
+  if (helps && predictedTtftMs(guard, outstanding, prefillUs) > guard.ttftMsMax + (factor * prefillUs) / 1000)
+    return 'ttft';
   const typicalTokens = Math.max(1, outputTokens * TYPICAL_SHARE);
   return predictedTpotMs(guard, outstanding, typicalTokens) > guard.tpotMsMax ? 'tpot' : null;
 }

@@ -84,6 +84,26 @@ export function quantileOf(shares: Shares, quantile: number): number {
   return edge(BINS - 1);
 }
 
+/** How long answers are, in tokens. */
+export interface LengthShape {
+  readonly mean: number;
+  readonly deviation: number;
+  /** What of them is there at a random moment of decoding: E[m²] ÷ 2E[m], the mean age of renewal theory. */
+  readonly age: number;
+}
+
+/** Bins count at their middle. */
+export function shapeOf(shares: Shares): LengthShape {
+  let mean = 0;
+  let square = 0;
+  for (let bin = 0; bin < BINS; bin += 1) {
+    const tokens = bin === 0 ? 1 : (edge(bin - 1) + edge(bin)) / 2;
+    mean += (shares[bin] as number) * tokens;
+    square += (shares[bin] as number) * tokens * tokens;
+  }
+  return { mean, deviation: Math.sqrt(Math.max(0, square - mean * mean)), age: square / (2 * mean) };
+}
+
 function binOf(tokens: number): number {
   // Rounded, so that a power of two is in the bin that it closes.
   const position = Math.round(Math.log2(Math.max(1, tokens)) * BINS_PER_OCTAVE * 1e6) / 1e6;

@@ -1,4 +1,4 @@
-import { LengthHistogram, quantileOf, type Shares, sharesAt } from './length-histogram.ts';
+import { LengthHistogram, type LengthShape, quantileOf, type Shares, shapeOf, sharesAt } from './length-histogram.ts';
 
 export interface LengthOptions {
   /** Which share of answers should be no longer than the estimate. */
@@ -33,10 +33,14 @@ export class OutputLengths {
   readonly #options: LengthOptions;
   readonly #learners = new Map<string, Learner>();
   readonly #prior: Shares;
+  readonly #priorShape: LengthShape;
 
   constructor(options: LengthOptions = LENGTH_OPTIONS) {
     this.#options = options;
     this.#prior = sharesAt(options.priorTokens);
+    // As uncertain as if the length of an answer did not depend on what it had so far.
+    const mean = options.priorTokens;
+    this.#priorShape = { mean, deviation: mean, age: mean };
   }
 
   /** Tokens to reserve: at least 1 and at most `maxTokens`. */
@@ -44,6 +48,12 @@ export class OutputLengths {
     const learner = this.#learners.get(keyOf(endpointId, keyId)) ?? this.#learners.get(endpointId);
     const tokens = learner?.estimate ?? this.#options.priorTokens;
     return Math.max(1, Math.min(maxTokens, Math.ceil(tokens)));
+  }
+
+  /** How long answers are, of which `estimate` takes an upper quantile. */
+  shape(endpointId: string, keyId: string): LengthShape {
+    const learner = this.#learners.get(keyOf(endpointId, keyId)) ?? this.#learners.get(endpointId);
+    return learner?.shape ?? this.#priorShape;
   }
 
   /**
@@ -86,6 +96,7 @@ class Learner {
   estimate: number | null = null;
   /** What the estimate is the quantile of. */
   shares: Shares | null = null;
+  shape: LengthShape | null = null;
   readonly #quantile: number;
   readonly #behindWeight: number;
   readonly #long = new Memory(LONG_WINDOW);
@@ -113,6 +124,7 @@ class Learner {
     const best = lossTokens < SHORT_ADVANTAGE * this.#long.lossTokens ? this.#short : this.#long;
     this.estimate = best.estimate;
     this.shares = best.shares;
+    this.shape = best.shares && shapeOf(best.shares);
   }
 }
 

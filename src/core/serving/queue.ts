@@ -42,6 +42,9 @@ interface Place<T> {
   inAll: Entry<Place<T>> | null;
 }
 
+/** Shares that may be held back ahead of the one that is let in. */
+const SHARES_LOOKED_AT = 64;
+
 export class FairQueue<T extends Waiting> {
   readonly #limits: QueueLimits;
   readonly #shares = new ShareRing<Heap<Place<T>>>(() => new Heap<Place<T>>(before));
@@ -90,7 +93,21 @@ export class FairQueue<T extends Waiting> {
 
   /** Whose turn it is. */
   head(): T | undefined {
-    let node = this.#shares.next();
+    return this.#firstOf(this.#shares.next());
+  }
+
+  /** Whose turn it would be without the outermost shares that are held back; of very many not all are looked at. */
+  headOf(accepts: (shareId: string) => boolean): T | undefined {
+    return this.#firstOf(this.#shares.nextOf(accepts, SHARES_LOOKED_AT));
+  }
+
+  /** Whether an outermost share has something waiting. */
+  has(shareId: string): boolean {
+    return (this.#shares.find(shareId)?.count ?? 0) > 0;
+  }
+
+  #firstOf(share: ShareNode<Heap<Place<T>>> | undefined): T | undefined {
+    let node = share;
     for (let inner = node?.inner.next(); inner !== undefined; inner = inner.inner.next()) node = inner;
     return node?.line.least()?.item;
   }

@@ -118,6 +118,11 @@ export class ShareRing<L> {
     }
   }
 
+  /** The share whose turn it would be without those that are held back; only so many are looked at. */
+  nextOf(accepts: (id: string) => boolean, visitsMax: number): ShareNode<L> | undefined {
+    return this.#heap.leastOf((node) => node.count > 0 && accepts(node.id), visitsMax);
+  }
+
   /** Where the share would stand if it came now, before the one whose turn it is, that one itself, or behind. */
   placeOf({ id }: Share): 'before' | 'same' | 'behind' {
     const next = this.next();

@@ -4,6 +4,7 @@ import type { CacheClient } from './cache-client.ts';
 import type { FinishReason, Generation } from './generation.ts';
 import type { KvStates } from './kv-state.ts';
 import type { LoadedModel } from './model.ts';
+import { PrefillOrder } from './prefill-order.ts';
 import { BLOCK_TOKENS } from './prefix-pool.ts';
 import type { Reclaimer } from './reclaim.ts';
 import { chooseSlot, type IdleSlot, reusableTokens } from './slots.ts';
@@ -49,6 +50,7 @@ export class Scheduler {
   readonly #onBroken: (error: unknown) => void;
   readonly #reclaimer: Reclaimer;
   readonly #waiting: Generation[] = [];
+  readonly #prefills = new PrefillOrder();
   #uses = 0;
   #failuresInARow = 0;
   #stepping = false;
@@ -214,14 +216,17 @@ export class Scheduler {
 
   /** All calls of one step are made together: node-llama-cpp evaluates what is queued together as one batch. */
   async #step(slots: readonly Slot[]): Promise<void> {
-    let prefillTokens = PREFILL_TOKENS_PER_STEP;
-    const work: Promise<void>[] = [];
-    for (const slot of slots.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
+    const running = slots.map((slot) => {
       const generation = slot.running as Generation;
-      const chunk = Math.min(prefillTokens, generation.prefillTokensLeft);
-      if (generation.prefillTokensLeft > 0 && chunk === 0) continue;
-      prefillTokens -= chunk;
-      work.push(this.#advance(slot, generation, chunk));
+      const { prefillTokensLeft } = generation;
+      return { slot, generation, salt: slot.salt, lastUsed: slot.lastUsed, prefillTokensLeft };
+    });
+    const chunks = this.#prefills.chunks(running, PREFILL_TOKENS_PER_STEP, performance.now());
+    const work: Promise<void>[] = [];
+    for (const one of running.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
+      const chunk = chunks.get(one) ?? 0;
+      if (one.prefillTokensLeft > 0 && chunk === 0) continue;
+      work.push(this.#advance(one.slot, one.generation, chunk));
     }
     await Promise.all(work);
   }

@@ -1,6 +1,7 @@
 import { OutputLengths } from '../../core/serving/output-lengths.ts';
 import { DEFAULT_QUEUE_LIMITS, FairQueue } from '../../core/serving/queue.ts';
 import { mostHeadroom } from '../../core/serving/routing.ts';
+import { typicalOf } from '../../core/serving/typical.ts';
 import { NO_WORK, totalUs, workOf } from '../../core/serving/work.ts';
 import type { TraceRequest } from '../../workload/trace.ts';
 import { EventQueue } from './event-queue.ts';
@@ -130,6 +131,7 @@ export class Cluster {
     const maxTokens = Math.max(1, Math.min(MAX_TOKENS, this.#rates.contextTokens - promptTokens));
     const expected = this.#lengths.estimate('endpoint', 'key', maxTokens);
     const work = workOf(this.#rates.coefficients, { promptTokens, cachedTokens: 0, outputTokens: expected });
+    const typical = typicalOf(this.#lengths.shape('endpoint', 'key'), promptTokens, maxTokens, 1);
     this.#nextId += 1;
     return {
       id: this.#nextId - 1,
@@ -138,7 +140,7 @@ export class Cluster {
       outputTokens: Math.max(1, request.outputTokens),
       arrivedMs: this.#nowMs,
       deadlineMs: this.#nowMs + this.#config.waitMsMax,
-      estimate: { work, kvTokens: promptTokens + expected, outputTokens: expected, sequences: 1 },
+      estimate: { work, kvTokens: promptTokens + expected, outputTokens: expected, sequences: 1, typical },
       workUs: totalUs(work),
       bytes: 0,
       shares: ONE_SHARE,
