@@ -10,6 +10,7 @@ import { settleJob } from './control/billing/settle-job.ts';
 import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, idsOf, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
+import { checkedLookup, readNetworks } from './control/delivery/address.ts';
 import { startDeliverer } from './control/delivery/deliverer.ts';
 import type { SmtpSettings } from './control/delivery/email.ts';
 import { createSender } from './control/delivery/sender.ts';
@@ -17,6 +18,7 @@ import { controlApp } from './control/http.ts';
 import { startJobs } from './control/jobs/runner.ts';
 import { loadOperatorToken } from './control/operator-token.ts';
 import { overdueJob } from './control/overdue/job.ts';
+import { budgetLeases } from './control/overflow/leases.ts';
 import { recogniseJob } from './control/prepaid/recognise-job.ts';
 import { termJob } from './control/prepaid/term-job.ts';
 import { pricesJob } from './control/price-book/job.ts';
@@ -27,7 +29,7 @@ import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
-import { connectEngine } from './engine/connect.ts';
+import { type AddressGuard, connectEngine } from './engine/connect.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
 import { CombinedFleet } from './fleet/combined.ts';
@@ -119,8 +121,15 @@ async function start(
   collectDefaultMetrics({ register: registry });
   const recorder = receiptRecorder({ db: store.db, folder: join(config.dataDir, 'journal'), log });
   teardown.push(() => recorder.close());
+  const sender = createSender({ webhookAllow: config.webhookAllow, smtp: smtpOf(config) });
+  teardown.push(() => sender.close());
+  const guard: AddressGuard = {
+    checkUrl: sender.checkUrl,
+    lookup: checkedLookup(readNetworks(config.webhookAllow)),
+  };
   const gateway = createGateway({
-    connect: connectEngine,
+    connect: (address) => connectEngine(address, undefined, guard),
+    budgets: budgetLeases({ db: store.db, now: trustedNow }),
     knownFields,
     now,
     monotonicMs: () => performance.now(),
@@ -132,8 +141,6 @@ async function start(
   });
   teardown.push(() => gateway.close());
 
-  const sender = createSender({ webhookAllow: config.webhookAllow, smtp: smtpOf(config) });
-  teardown.push(() => sender.close());
   const control: ControlDeps = {
     sender,
     db: store.db,

@@ -45,6 +45,8 @@ const NOUNS: Readonly<Record<string, string>> = {
   'price-book': 'versions of the price book: import, compare, export, withdraw',
   calculator: 'how many units a traffic needs; `cubit calc` asks it more easily',
   endpoint: 'what a tenant calls: models, their units, waiting and traffic',
+  overflow: 'what becomes of requests that an endpoint has no place for',
+  upstream: 'servers of others that you pay, for endpoints to spill to',
   order: 'buy more units, resize or unsubscribe a group, and what became of it',
   group: 'instance groups: the units that one order bought',
   pool: 'models that are paid by the token: shared units, prices',

@@ -80,6 +80,8 @@ import { orderRenew } from './order/renew.ts';
 import { orderResize } from './order/resize.ts';
 import { orderShow } from './order/show.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
+import { overflowSet } from './overflow/set.ts';
+import { overflowShow } from './overflow/show.ts';
 import { poolCreate } from './pool/create.ts';
 import { poolList } from './pool/list.ts';
 import { poolRemove } from './pool/remove.ts';
@@ -108,6 +110,9 @@ import { tenantShow } from './tenant/show.ts';
 import { tokenCreate } from './token/create.ts';
 import { tokenList } from './token/list.ts';
 import { tokenRevoke } from './token/revoke.ts';
+import { upstreamCreate } from './upstream/create.ts';
+import { upstreamList } from './upstream/list.ts';
+import { upstreamRemove } from './upstream/remove.ts';
 import { usageList } from './usage/list.ts';
 import { usageSummary } from './usage/summary.ts';
 import type { Verb } from './verb.ts';
@@ -191,6 +196,11 @@ export const verbs: readonly Verb[] = [
   noticeMarkRead,
   noticePreferences,
   noticeSetPreferences,
+  overflowSet,
+  overflowShow,
+  upstreamCreate,
+  upstreamList,
+  upstreamRemove,
   channelCreate,
   channelList,
   channelUpdate,

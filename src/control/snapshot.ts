@@ -16,6 +16,7 @@ import type { Database, Row } from '../store/schema.ts';
 import type { ControlLog } from './call.ts';
 import { openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
+import { readOverflows } from './overflow/snapshot.ts';
 import { livePools, type Pool, poolSpecs } from './pool/pools.ts';
 import { sharedPools } from './pool/shared.ts';
 import { StartupTimes } from './startup-times.ts';
@@ -124,6 +125,7 @@ export async function buildSnapshot(
       added: await openUnits(trx),
       rules: await trx.selectFrom('elastic_rules').select(['group_id', 'max_units']).execute(),
       pools: await livePools(trx),
+      overflows: await readOverflows(trx, deps.now()),
       limits: await trx.selectFrom('token_limits').selectAll().execute(),
     };
   });
@@ -132,7 +134,7 @@ export async function buildSnapshot(
   const served = Map.groupBy(stored.served, (row) => row.endpoint_id);
   const addedBy = new Map([...stored.added.values()].flat().map((unit) => [unit.replica_id, unit.state]));
   const maxUnits = new Map(stored.rules.map((rule) => [rule.group_id, rule.max_units]));
-  const endpoints = new Map<string, EndpointSnapshot>();
+  const endpoints = new Map<string, EndpointSnapshot>(stored.overflows.upstreams);
   const shared = sharedPools(stored.limits, pooledModels(deps, stored.pools, replicas, startups));
   for (const row of stored.endpoints) {
     const pooled = row.access_mode === 'pay_per_token';
@@ -143,7 +145,12 @@ export async function buildSnapshot(
       const unitsMax = own.reduce((sum, group) => sum + Math.max(group.units, maxUnits.get(group.id) ?? 0), 0);
       return servedModelOf(deps, model, unitsMax, serving, startups, timeScaleOf(running)) ?? [];
     });
-    const endpoint = { ...endpointOf(row, models), ...(pooled && shared(row, served.get(row.id)?.[0]?.model_id)) };
+    const overflow = stored.overflows.of(row);
+    const endpoint = {
+      ...endpointOf(row, models),
+      ...(overflow && { overflow }),
+      ...(pooled && shared(row, served.get(row.id)?.[0]?.model_id)),
+    };
     endpoints.set(endpointKey(row.tenant_id, row.name), endpoint);
     endpoints.set(endpointKey(row.tenant_id, row.id), endpoint);
   }

@@ -5,7 +5,9 @@ import type { EndpointSnapshot, GatewaySnapshot, KeySnapshot } from './snapshot.
 /** OpenAI's model list, of the tenant's own endpoints. */
 export function listModels(snapshot: GatewaySnapshot, key: KeySnapshot): unknown {
   // Each endpoint stands in the snapshot by name and by id.
-  const own = new Set([...snapshot.endpoints.values()].filter((endpoint) => endpoint.tenantId === key.tenantId));
+  const own = new Set(
+    [...snapshot.endpoints.values()].filter((one) => one.tenantId === key.tenantId && one.upstream === undefined),
+  );
   return { object: 'list', data: [...own].map(modelOf) };
 }
 

@@ -11,6 +11,7 @@ import * as people from './migrations/0007-people.ts';
 import * as notify from './migrations/0008-notify.ts';
 import * as ledger from './migrations/0009-ledger.ts';
 import * as elastic from './migrations/0010-elastic.ts';
+import * as overflow from './migrations/0012-overflow.ts';
 import type { Database } from './schema.ts';
 
 interface Migration {
@@ -29,6 +30,7 @@ const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
   ['0008-notify', notify],
   ['0009-ledger', ledger],
   ['0010-elastic', elastic],
+  ['0012-overflow', overflow],
 ];
 
 /** Any number, as long as nothing else in the database locks the same one. */

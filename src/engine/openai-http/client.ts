@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import { Pool } from 'undici';
 import { CubitError } from '../../core/errors.ts';
 import type { CancelSignal } from '../port.ts';
@@ -11,6 +12,8 @@ export interface Transport {
   readonly apiPath: string;
   readonly rootPath: string;
   readonly apiKey: string | null;
+  /** Looks names up in the system's stead. */
+  readonly lookup?: LookupFunction;
 }
 
 export interface Timeouts {
@@ -66,6 +69,7 @@ export class HttpClient {
       bodyTimeout: timeouts.chunkMs,
       connect: {
         timeout: timeouts.connectMs,
+        ...(transport.lookup !== undefined && { lookup: transport.lookup }),
         ...(transport.socketPath === null ? {} : { socketPath: transport.socketPath }),
       },
     });
