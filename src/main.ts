@@ -24,6 +24,7 @@ import { termJob } from './control/prepaid/term-job.ts';
 import { pricesJob } from './control/price-book/job.ts';
 import { takeInCatalog } from './control/price-book/take-in.ts';
 import { startProvisioner } from './control/provision.ts';
+import { rolloutJob } from './control/rollout/job.ts';
 import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
 import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
@@ -191,6 +192,7 @@ async function start(
       settleJob({ issueDelayMs: config.billIssueDelayMs }),
       digestJob,
       overdueJob(control),
+      rolloutJob(control),
       recogniseJob,
       termJob(control),
       budgetJob,

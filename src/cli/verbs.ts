@@ -46,6 +46,7 @@ const NOUNS: Readonly<Record<string, string>> = {
   calculator: 'how many units a traffic needs; `cubit calc` asks it more easily',
   endpoint: 'what a tenant calls: models, their units, waiting and traffic',
   overflow: 'what becomes of requests that an endpoint has no place for',
+  rollout: 'take a served model to all of an endpoint’s traffic in steps, and back',
   upstream: 'servers of others that you pay, for endpoints to spill to',
   order: 'buy more units, resize or unsubscribe a group, and what became of it',
   group: 'instance groups: the units that one order bought',

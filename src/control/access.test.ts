@@ -103,6 +103,9 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'notice.set-preferences': { tenantId: owner.tenantId, bills: 'off' },
     'overflow.set': { endpointId, spillAfterMs: 0 },
     'overflow.show': { endpointId },
+    'rollout.start': { endpointId, toServedModelId: 'sm-x' },
+    'rollout.back': { endpointId },
+    'rollout.status': { endpointId },
     'upstream.create': {
       tenantId: owner.tenantId,
       name: 'x',

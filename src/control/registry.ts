@@ -97,6 +97,9 @@ import { quotaApply } from './quota/apply.ts';
 import { quotaList } from './quota/list.ts';
 import { quotaSet } from './quota/set.ts';
 import { replicaList } from './replica/list.ts';
+import { rolloutBack } from './rollout/back.ts';
+import { rolloutStart } from './rollout/start.ts';
+import { rolloutStatus } from './rollout/status.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
 import { serverRemove } from './server/remove.ts';
@@ -198,6 +201,9 @@ export const verbs: readonly Verb[] = [
   noticeSetPreferences,
   overflowSet,
   overflowShow,
+  rolloutStart,
+  rolloutBack,
+  rolloutStatus,
   upstreamCreate,
   upstreamList,
   upstreamRemove,

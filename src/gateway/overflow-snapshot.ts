@@ -13,7 +13,7 @@ export interface SpillPrice {
 }
 
 export interface SpillTarget {
-  /** `ep-…` or `up-…`: what headers and receipts name. */
+  /** `ep-…`, `up-…`, or `sm-…` of the endpoint itself: what headers and receipts name. */
   readonly targetId: string;
   /** Where it stands in the snapshot's endpoints. */
   readonly endpointKey: string;

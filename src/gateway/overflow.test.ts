@@ -272,3 +272,26 @@ test('the minute’s limits of a pool hold for what spills into it', async () =>
   // Its own name counts with it.
   expect((await h.post('/v1/chat/completions', { ...ASK, model: 'spare' })).status).toBe(429);
 });
+
+test('another served model of the endpoint takes over only where the endpoint names it as a target', async () => {
+  const models = [
+    served({ trafficPercent: 100, batchPerUnit: 1 }),
+    served({ servedModelId: 'sm-9', trafficPercent: 0, replicas: [replica('rep-9')] }),
+  ];
+  const key = endpointKey('t-1', 'ep-1');
+  const to = (...ids: string[]) =>
+    endpoint({
+      overflow: spillsTo({ targets: ids.map((targetId) => ({ targetId, endpointKey: key, price: null })) }),
+      servedModels: models,
+    });
+  await using h = await harness(null, to('sm-1', 'sm-gone'));
+  await occupied(h);
+  const refused = await h.post('/v1/chat/completions', ASK);
+  expect(refused.status).toBe(429);
+  const spill = [{ because: 'refused_before' }, { because: 'gone' }];
+  expect(await refused.json()).toMatchObject({ error: { details: { spill } } });
+  h.gateway.apply(snapshot(to('sm-1', 'sm-9')));
+  const reply = await h.post('/v1/chat/completions', ASK);
+  expect([reply.status, reply.headers.get('x-cubit-served-model')]).toEqual([200, 'sm-9']);
+  expect(h.receipts.at(-1)).toMatchObject({ endpointId: 'ep-1', servedModelId: 'sm-9', spill: { targetId: 'sm-9' } });
+});

@@ -88,8 +88,8 @@ async function spill(state: State, exchange: Exchange, from: Spilling, attempt: 
   const tried: { readonly target: string; readonly because: string }[] = [];
   leave(state, exchange, from.error);
   for (const target of from.overflow.targets) {
-    const to = state.snapshot.endpoints.get(target.endpointKey);
-    const unfit = to === undefined ? 'gone' : unfitFor(from, to);
+    const to = endpointOf(state, target);
+    const unfit = to === undefined ? 'gone' : unfitFor(from, to, served);
     if (to === undefined || unfit !== null) {
       tried.push({ target: target.targetId, because: unfit ?? 'gone' });
       continue;
@@ -112,8 +112,18 @@ async function spill(state: State, exchange: Exchange, from: Spilling, attempt: 
 
 const isBudget = (because: unknown): because is string => typeof because === 'string' && because.startsWith('budget');
 
+/** One of several served models of an endpoint is that endpoint with this model only. */
+function endpointOf({ snapshot }: State, { endpointKey, targetId }: SpillTarget): EndpointSnapshot | undefined {
+  const endpoint = snapshot.endpoints.get(endpointKey);
+  if (endpoint === undefined || !targetId.startsWith('sm-')) return endpoint;
+  const servedModels = endpoint.servedModels.filter((one) => one.servedModelId === targetId);
+  return servedModels.length === 0 ? undefined : { ...endpoint, servedModels };
+}
+
 /** A longer prompt needs a model that takes more than the endpoint's own. */
-function unfitFor({ reason, endpoint }: Spilling, to: EndpointSnapshot): string | null {
+function unfitFor({ reason, endpoint }: Spilling, to: EndpointSnapshot, refusedBy: Exchange['served']): string | null {
+  const isSame = to.servedModels.some((one) => one.servedModelId === refusedBy?.snapshot.servedModelId);
+  if (isSame && to.servedModels.length === 1) return 'refused_before';
   if (reason !== 'context_too_long') return null;
   const roomOf = (one: EndpointSnapshot) => Math.max(0, ...one.servedModels.map((model) => model.contextTokens));
   return roomOf(to) > roomOf(endpoint) ? null : 'context_too_long';

@@ -3,6 +3,7 @@ import { audit } from '../../store/audit.ts';
 import { invalidField, invalidInput } from '../input.ts';
 import { holdEndpoint, requireEndpoint, scopeOf } from '../internal.ts';
 import { overflowOf } from '../overflow/config.ts';
+import { requireNoRollout } from '../rollout/move.ts';
 import { Id, MaxWaitMs, OverflowPolicy, TenantFilter, TrafficPercent } from '../schemas.ts';
 import { defineVerb, type Trx } from '../verb.ts';
 import { checkedTraffic } from './choose.ts';
@@ -32,6 +33,7 @@ export const endpointUpdate = defineVerb({
       const { id } = await requireEndpoint(trx, scopeOf(ctx, input), input.endpointId);
       await holdEndpoint(trx, id);
       if (overflowPolicy === 'spill') await requireTargets(trx, id);
+      if (traffic !== undefined) await requireNoRollout(trx, id);
       if (traffic !== undefined) await shareTraffic(trx, id, traffic);
       const row = await trx
         .updateTable('endpoints')

@@ -34,7 +34,7 @@ export async function overflowView(
   const config = (await overflowOf(db, row.id)) ?? NO_OVERFLOW;
   const targets = [];
   for (const targetId of config.targets) {
-    const found = await targetOf(db, row.tenant_id, targetId);
+    const found = await targetOf(db, row, targetId);
     targets.push({ targetId, name: found?.name ?? null });
   }
   return {
@@ -54,8 +54,15 @@ export function allowedOf(allow: readonly z.output<typeof OverflowPolicy>[], pol
   return [...new Set([policy, 'reject' as const, ...allow])];
 }
 
-/** A live endpoint or upstream of the tenant, by id or name. */
-export async function targetOf(db: Db, tenantId: string, idOrName: string) {
+/** A live endpoint or upstream of the tenant, by id or name, or a served model of the endpoint itself. */
+export async function targetOf(db: Db, { id: endpointId, tenant_id: tenantId }: Row<'endpoints'>, idOrName: string) {
+  const own = await db
+    .selectFrom('served_models')
+    .select(['id', 'model_id as name'])
+    .where('endpoint_id', '=', endpointId)
+    .where('id', '=', idOrName)
+    .executeTakeFirst();
+  if (own !== undefined) return { ...own, isPriced: false };
   const endpoint = await db
     .selectFrom('endpoints')
     .select(['id', 'name', 'access_mode'])

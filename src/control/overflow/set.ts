@@ -24,7 +24,11 @@ export const overflowSet = defineVerb({
     maxWaitMs: MaxWaitMs.optional().describe('Of the policy queue'),
     spillAfterMs: MaxWaitMs.optional().describe('What a request waits before it spills when it does not say'),
     reasons: z.array(z.enum(SPILL_REASONS)).min(1).max(3).optional().describe('For which a request spills; all'),
-    targets: z.array(Id).max(8).optional().describe('Endpoints by id or name and upstreams by id, in order'),
+    targets: z
+      .array(Id)
+      .max(8)
+      .optional()
+      .describe('Endpoints by id or name, upstreams and own served models by id, in order'),
     budgetAmount: z.string().regex(MONEY_PATTERN, 'an amount like 12.50').optional().describe('Of a period, at most'),
     budgetPeriod: z.enum(['day', 'month']).optional(),
   }),
@@ -90,7 +94,7 @@ function budgetOf(before: OverflowConfig['budget'], { budgetAmount, budgetPeriod
 async function idsOf(trx: Trx, endpoint: Row<'endpoints'>, wanted: readonly string[]): Promise<string[]> {
   const ids: string[] = [];
   for (const [index, name] of wanted.entries()) {
-    const found = await targetOf(trx, endpoint.tenant_id, name);
+    const found = await targetOf(trx, endpoint, name);
     if (found === undefined) {
       throw invalidField(`targets.${index}`, `you have no endpoint and no upstream ${name}; cubit upstream list`);
     }
@@ -110,7 +114,7 @@ async function check(
   if (policy !== 'spill' && !allow.includes('spill')) return;
   if (targets.length === 0) throw invalidField('targets', 'say where to: endpoints or upstreams, in order');
   for (const id of targets) {
-    const isPriced = (await targetOf(trx, endpoint.tenant_id, id))?.isPriced === true;
+    const isPriced = (await targetOf(trx, endpoint, id))?.isPriced === true;
     if (isPriced && budget === null) {
       throw invalidField('budgetAmount', `${id} costs money: say what spilling may cost in a day or month`);
     }

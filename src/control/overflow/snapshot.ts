@@ -1,3 +1,4 @@
+import { isId } from '../../core/ids.ts';
 import {
   type OverflowSnapshot,
   type SpillPrice,
@@ -35,7 +36,9 @@ export async function readOverflows(trx: Trx, atMs: number): Promise<Overflows> 
       if (config === undefined) return undefined;
       const { overflow_policy: policy, max_wait_ms: queueWaitMs, tenant_id: tenantId } = endpoint;
       const targets = config.targets.map((targetId): SpillTarget => {
-        const key = targetId.startsWith('up-') ? upstreamKey(targetId) : endpointKey(tenantId, targetId);
+        const key = isId('upstream', targetId)
+          ? upstreamKey(targetId)
+          : endpointKey(tenantId, isId('servedModel', targetId) ? endpoint.id : targetId);
         return { targetId, endpointKey: key, price: priceOf(targetId) };
       });
       const { reasons, spillAfterMs, budget } = config;

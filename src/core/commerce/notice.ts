@@ -15,6 +15,7 @@ export const NOTICE_KINDS = [
   'limit_decided',
   'scaling_stuck',
   'budget_threshold',
+  'rollout_aborted',
 ] as const;
 
 export type NoticeKind = (typeof NOTICE_KINDS)[number];
