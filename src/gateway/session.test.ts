@@ -5,8 +5,8 @@ const ASK = { model: 'demo', messages: [{ role: 'user' as const, content: 'hello
 const split = (old: number) =>
   endpoint({
     servedModels: [
-      served({ servedModelId: 'sm-old', trafficPercent: old, replicas: [replica('rep-old')] }),
-      served({ servedModelId: 'sm-new', trafficPercent: 100 - old, replicas: [replica('rep-new')] }),
+      served({ servedModelId: 'sm-old', trafficPercent: old, batchPerUnit: 64, replicas: [replica('rep-old')] }),
+      served({ servedModelId: 'sm-new', trafficPercent: 100 - old, batchPerUnit: 64, replicas: [replica('rep-new')] }),
     ],
   });
 
