@@ -99,6 +99,8 @@ test('a request without a place is served by the first target, which headers, us
   });
   const own = h.gateway.stats().servedModels.find((one) => one.servedModelId === 'sm-1');
   expect(own).toMatchObject({ refused: 1, running: 1 });
+  const metrics = await h.registry.metrics();
+  expect(metrics).toContain('cubit_requests_spilled_total{endpoint="ep-1",reason="no_capacity"} 1');
   leaving.abort();
 });
 
