@@ -10,7 +10,7 @@ import { settleJob } from './control/billing/settle-job.ts';
 import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, idsOf, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
-import { readNetworks } from './control/delivery/address.ts';
+import { checkedLookup, readNetworks } from './control/delivery/address.ts';
 import { startDeliverer } from './control/delivery/deliverer.ts';
 import type { SmtpSettings } from './control/delivery/email.ts';
 import { createSender } from './control/delivery/sender.ts';
@@ -25,11 +25,13 @@ import { weightsOfServed } from './control/model/weights.ts';
 import { startWarnings } from './control/notice/warnings.ts';
 import { loadGatewayToken, loadOperatorToken } from './control/operator-token.ts';
 import { overdueJob } from './control/overdue/job.ts';
+import { budgetLeases } from './control/overflow/leases.ts';
 import { recogniseJob } from './control/prepaid/recognise-job.ts';
 import { termJob } from './control/prepaid/term-job.ts';
 import { pricesJob } from './control/price-book/job.ts';
 import { takeInCatalog } from './control/price-book/take-in.ts';
 import { startProvisioner } from './control/provision.ts';
+import { rolloutJob } from './control/rollout/job.ts';
 import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
 import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
@@ -37,7 +39,7 @@ import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
 import { countersOf } from './counters/make.ts';
 import { isId } from './core/ids.ts';
-import { connectEngine } from './engine/connect.ts';
+import { type AddressGuard, connectEngine } from './engine/connect.ts';
 import { watchKvEvents } from './engine/kv-events/watch.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
@@ -142,9 +144,16 @@ async function start(
   collectDefaultMetrics({ register: registry });
   const recorder = receiptRecorder({ db: store.db, folder: join(config.dataDir, 'journal'), log });
   teardown.push(() => recorder.close());
+  const sender = createSender({ webhookAllow: config.webhookAllow, smtp: smtpOf(config) });
+  teardown.push(() => sender.close());
+  const guard: AddressGuard = {
+    checkUrl: sender.checkUrl,
+    lookup: checkedLookup(readNetworks(config.webhookAllow)),
+  };
   const gateway = createGateway({
-    connect: connectEngine,
-    watchKvEvents,
+    connect: (address) => connectEngine(address, undefined, guard),
+    budgets: budgetLeases({ db: store.db, now: trustedNow }),
+      watchKvEvents,
     knownFields,
     now,
     monotonicMs: () => performance.now(),
@@ -160,8 +169,6 @@ async function start(
   });
   teardown.push(() => gateway.close());
 
-  const sender = createSender({ webhookAllow: config.webhookAllow, smtp: smtpOf(config) });
-  teardown.push(() => sender.close());
   const control: ControlDeps = {
     sender,
     modelFiles: new ModelFiles({
@@ -237,6 +244,7 @@ async function start(
       settleJob({ issueDelayMs: config.billIssueDelayMs }),
       digestJob,
       overdueJob(control),
+      rolloutJob(control),
       recogniseJob,
       termJob(control),
       budgetJob,

@@ -10,6 +10,7 @@ import { OPERATOR, refusal, TestControl } from './fixture.ts';
 import { memberInvite } from './member/invite.ts';
 import { quotaApply } from './quota/apply.ts';
 import { verbs } from './registry.ts';
+import { upstreamCreate } from './upstream/create.ts';
 
 /** Ids that belong to another tenant, for each verb that takes one. */
 describe('what belongs to another tenant answers like what does not exist', async () => {
@@ -37,6 +38,9 @@ describe('what belongs to another tenant answers like what does not exist', asyn
   const keyId = owner.reader.kind === 'key' ? owner.reader.keyId : '';
   const wanted = { templateId: 'alpha-local', units: 20, reason: 'a launch' };
   const { applicationId } = await control.call(quotaApply, owner.manager, wanted);
+  const { upstreamId } = await control.call(upstreamCreate, owner.manager, {
+    ...{ name: 'u', baseUrl: 'http://127.0.0.1:9/v1', model: 'x', inputPrice: '1', outputPrice: '2' },
+  });
   const { channelId } = await control.call(channelCreate, owner.manager, {
     name: 'ops',
     webhookUrl: 'http://127.0.0.1:9/',
@@ -116,6 +120,21 @@ describe('what belongs to another tenant answers like what does not exist', asyn
     'notice.mark-read': { noticeIds: [delivery.notice_id] },
     'notice.preferences': { tenantId: owner.tenantId },
     'notice.set-preferences': { tenantId: owner.tenantId, bills: 'off' },
+    'overflow.set': { endpointId, spillAfterMs: 0 },
+    'overflow.show': { endpointId },
+    'rollout.start': { endpointId, toServedModelId: 'sm-x' },
+    'rollout.back': { endpointId },
+    'rollout.status': { endpointId },
+    'upstream.create': {
+      tenantId: owner.tenantId,
+      name: 'x',
+      baseUrl: 'http://127.0.0.1:9/v1',
+      model: 'x',
+      inputPrice: '1',
+      outputPrice: '2',
+    },
+    'upstream.list': { tenantId: owner.tenantId },
+    'upstream.remove': { upstreamId },
     'channel.create': { tenantId: owner.tenantId, name: 'x', webhookUrl: 'http://127.0.0.1:9/' },
     'channel.list': { tenantId: owner.tenantId },
     'channel.update': { channelId, name: 'x' },

@@ -87,6 +87,8 @@ import { orderRenew } from './order/renew.ts';
 import { orderResize } from './order/resize.ts';
 import { orderShow } from './order/show.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
+import { overflowSet } from './overflow/set.ts';
+import { overflowShow } from './overflow/show.ts';
 import { poolCreate } from './pool/create.ts';
 import { poolList } from './pool/list.ts';
 import { poolRemove } from './pool/remove.ts';
@@ -102,6 +104,9 @@ import { quotaApply } from './quota/apply.ts';
 import { quotaList } from './quota/list.ts';
 import { quotaSet } from './quota/set.ts';
 import { replicaList } from './replica/list.ts';
+import { rolloutBack } from './rollout/back.ts';
+import { rolloutStart } from './rollout/start.ts';
+import { rolloutStatus } from './rollout/status.ts';
 import { serverAdopt } from './server/adopt.ts';
 import { serverList } from './server/list.ts';
 import { serverRemove } from './server/remove.ts';
@@ -115,6 +120,9 @@ import { tenantShow } from './tenant/show.ts';
 import { tokenCreate } from './token/create.ts';
 import { tokenList } from './token/list.ts';
 import { tokenRevoke } from './token/revoke.ts';
+import { upstreamCreate } from './upstream/create.ts';
+import { upstreamList } from './upstream/list.ts';
+import { upstreamRemove } from './upstream/remove.ts';
 import { usageExport } from './usage/export.ts';
 import { usageList } from './usage/list.ts';
 import { usageSummary } from './usage/summary.ts';
@@ -206,6 +214,14 @@ export const verbs: readonly Verb[] = [
   noticeMarkRead,
   noticePreferences,
   noticeSetPreferences,
+  overflowSet,
+  overflowShow,
+  rolloutStart,
+  rolloutBack,
+  rolloutStatus,
+  upstreamCreate,
+  upstreamList,
+  upstreamRemove,
   channelCreate,
   channelList,
   channelUpdate,

@@ -42,7 +42,7 @@ export const MaxWaitMs = z
   .min(0)
   .max(600_000)
   .describe('What a request waits at most when it does not say; 0 = never');
-export const OverflowPolicy = z.enum(['reject', 'queue']).describe('What happens when the units are full');
+export const OverflowPolicy = z.enum(['reject', 'queue', 'spill']).describe('What happens when the units are full');
 export const TrafficPercent = z.int().min(0).max(100);
 
 export const Name = z.string().trim().min(1).max(100);

@@ -19,6 +19,7 @@ import { addedReplicaIds, openUnits } from './elastic/units.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
 import { keySnapshots } from './key/shares.ts';
 import { latencyOf } from './latency.ts';
+import { readOverflows } from './overflow/snapshot.ts';
 import { livePools, type Pool, poolSpecs } from './pool/pools.ts';
 import { sharedPools } from './pool/shared.ts';
 import { StartupTimes } from './startup-times.ts';
@@ -129,6 +130,7 @@ export async function buildSnapshot(
       rules: await trx.selectFrom('elastic_rules').select(['group_id', 'max_units']).execute(),
       pools: await livePools(trx),
       adapters: await attachedAdapters(trx),
+      overflows: await readOverflows(trx, deps.now()),
       limits: await trx.selectFrom('token_limits').selectAll().execute(),
     };
   });
@@ -144,7 +146,7 @@ export async function buildSnapshot(
   );
   const adaptersBy = Map.groupBy(stored.adapters, (adapter) => adapter.endpoint_id);
   const maxUnits = new Map(stored.rules.map((rule) => [rule.group_id, rule.max_units]));
-  const endpoints = new Map<string, EndpointSnapshot>();
+  const endpoints = new Map<string, EndpointSnapshot>(stored.overflows.upstreams);
   const shared = sharedPools(stored.limits, pooledModels(deps, stored.pools, replicas, startups));
   for (const row of stored.endpoints) {
     const pooled = row.access_mode === 'pay_per_token';
@@ -156,9 +158,11 @@ export async function buildSnapshot(
       return servedModelOf(deps, model, unitsMax, serving, startups, timeScaleOf(running)) ?? [];
     });
     const adapters = adaptersBy.get(row.id)?.map(adapterOf);
+    const overflow = stored.overflows.of(row);
     const endpoint = {
       ...endpointOf(row, models),
       ...(adapters && { adapters }),
+      ...(overflow && { overflow }),
       ...(pooled && shared(row, served.get(row.id)?.[0]?.model_id)),
     };
     endpoints.set(endpointKey(row.tenant_id, row.name), endpoint);

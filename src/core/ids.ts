@@ -33,6 +33,8 @@ export const ID_PREFIXES = {
   transaction: 'txn',
   pool: 'pool',
   limitRequest: 'lim',
+  upstream: 'up',
+  rollout: 'rol',
   request: 'req',
   audit: 'aud',
 } as const;

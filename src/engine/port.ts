@@ -59,6 +59,8 @@ export type EngineAddress =
       readonly model: string;
       readonly apiKey: string | null;
       readonly dialect: EngineDialect;
+      /** A tenant named it: only addresses that are public, or that the operator allows, are connected to. */
+      readonly publicOnly?: boolean;
       /** Of an SGLang prefill server: where decode servers ask for KV states; its default unless said. */
       readonly bootstrapPort?: number;
       readonly kvEvents?: KvEventSource;

@@ -52,6 +52,7 @@ export function receiptOf({ exchange, served, estimated }: Delivery): Record<str
     replica: exchange.replicaId,
     estimated: { prefill_us: estimated.work.prefillUs, decode_us: estimated.work.decodeUs },
     actual: { prefill_us: exchange.actual.prefillUs, decode_us: exchange.actual.decodeUs },
+    ...(exchange.spill !== null && { spill: { target: exchange.spill.targetId, reason: exchange.spill.reason } }),
     wait_ms: Math.round(exchange.waitMs),
     ttft_ms: exchange.ttftMs === null ? null : Math.round(exchange.ttftMs),
   };

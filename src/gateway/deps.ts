@@ -3,6 +3,7 @@ import type { Receipt } from '../core/commerce/metering.ts';
 import type { WatchKvEvents } from '../engine/kv-events/watch.ts';
 import type { ConnectEngine, EngineDialect } from '../engine/port.ts';
 import type { GatewayLimits } from './limits.ts';
+import type { LeaseBudget } from './spill-budget.ts';
 
 /** What the gateway is given; nothing is read from elsewhere. */
 export interface GatewayDeps {
@@ -20,6 +21,8 @@ export interface GatewayDeps {
   readonly record: (receipt: Receipt) => void;
   readonly log: Log;
   readonly registry: Registry;
+  /** Without it nothing spills that costs money. */
+  readonly budgets?: LeaseBudget;
   readonly limits?: Partial<GatewayLimits>;
 }
 

@@ -1,13 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { CubitError } from '../core/errors.ts';
-import type { Estimate, Reservation } from '../core/serving/admission.ts';
+import type { Reservation } from '../core/serving/admission.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
 import { NO_WORK, type TokenCounts, type Work } from '../core/serving/work.ts';
 import type { InferenceKind } from '../engine/port.ts';
+import type { Estimated } from './estimate.ts';
 import type { EventStream } from './event-stream.ts';
+import type { OverflowPolicy } from './overflow-snapshot.ts';
 import type { RateHold } from './rate-limit.ts';
 import type { ServedModel } from './served.ts';
 import type { AdapterSnapshot, EndpointSnapshot, KeySnapshot } from './snapshot.ts';
+import type { Spill } from './spill-budget.ts';
 
 /** One request on its way through the pipeline: each step reads what the steps before it wrote. */
 export class Exchange {
@@ -27,11 +30,16 @@ export class Exchange {
   /** The LoRA adapter that answers. */
   adapter: AdapterSnapshot | null = null;
   // estimate, admit: held until settle
-  estimate: Estimate | null = null;
+  estimate: Estimated | null = null;
   reservation: Reservation | null = null;
   waitMs = 0;
   /** Its places in the limits of its key, and of its tenant on a shared pool. */
   readonly rates: RateHold[] = [];
+  // overflow
+  policy: OverflowPolicy | null = null;
+  spill: Spill | null = null;
+  /** Counted for scaling where it was refused. */
+  signalled = false;
   // route, stream
   replicaId: string | null = null;
   /** Monotonic ms; the first one is the start of TTFT. */
@@ -46,8 +54,10 @@ export class Exchange {
   actual: Work = NO_WORK;
   /** Output tokens that a stream has brought so far; `tokens` follows at its end. */
   streamedTokens = 0;
-  /** Once its head is written. */
+  /** Once its head is written: with its first token, or before with a heartbeat. */
   stream: EventStream | null = null;
+  /** A stream of heartbeats only so far: nothing of an answer has reached the client. */
+  unanswered = false;
   // how it ended
   outcome: Outcome = 'failed';
   cause = 'internal';
@@ -83,6 +93,24 @@ export class Exchange {
   onCut(listener: ((error: CubitError) => void) | null): void {
     this.#onCut = listener;
     if (listener !== null && this.#cut !== null) listener(this.#cut);
+  }
+
+  /** Something of an answer has reached the client: no other replica and no other endpoint can answer any more. */
+  get answered(): boolean {
+    return this.res.headersSent && !this.unanswered;
+  }
+
+  /** Another place is tried: what the steps from the estimate on wrote is void. How long it waited counts. */
+  forgetPlace(): void {
+    this.served = null;
+    this.estimate = null;
+    this.reservation = null;
+    this.rates.length = 0;
+    this.replicaId = null;
+    this.sentMs = null;
+    this.prefillCachedTokens = null;
+    this.expired = false;
+    this.spill = null;
   }
 
   get ttftMs(): number | null {

@@ -77,6 +77,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
       await drain(state, 0);
       for (const model of state.served.values()) model.retire();
       state.served.clear();
+      await state.spills?.close();
     },
   };
 }

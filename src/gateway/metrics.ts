@@ -1,6 +1,7 @@
 import { Counter, Gauge, type Metric, type Registry } from 'prom-client';
 import type { Outcome } from '../core/serving/outcome.ts';
 import type { Exchange } from './exchange.ts';
+import { SPILL_REASONS } from './overflow-snapshot.ts';
 import type { ServedModel } from './served.ts';
 import { type Timings, timingMetric } from './timings.ts';
 
@@ -33,6 +34,12 @@ export function createMetrics(
         for (const [outcome, count] of counts) this.inc({ endpoint, outcome }, count);
       }
     },
+  });
+  const spills = new Counter({
+    name: 'cubit_requests_spilled_total',
+    help: 'Requests that another place served, by the endpoint they overflowed from and why.',
+    labelNames: ['endpoint', 'reason'],
+    registers,
   });
   const times = (name: string, help: string, timings: (model: ServedModel) => Timings) => {
     const metric = timingMetric(name, help, () =>
@@ -85,7 +92,8 @@ export function createMetrics(
   );
 
   return {
-    ended({ served: model, endpoint, outcome, reservation, waitMs, ttftMs, tpotMs }) {
+    ended({ served: model, endpoint, outcome, reservation, spill, waitMs, ttftMs, tpotMs }) {
+      if (spill !== null) spills.inc({ endpoint: spill.fromEndpointId, reason: spill.reason });
       // `none` too for what ends after its served model has gone.
       const name = model === null ? (endpoint?.endpointId ?? 'none') : endpointOf(model.snapshot.servedModelId);
       const counts = requests.get(name) ?? new Map<Outcome, number>();
@@ -96,6 +104,9 @@ export function createMetrics(
       if (ttftMs !== null) model.timings.ttft.observe(ttftMs);
       if (tpotMs !== null) model.timings.tpot.observe(tpotMs);
     },
-    forget: (endpoint) => void requests.delete(endpoint),
+    forget(endpoint) {
+      requests.delete(endpoint);
+      for (const reason of SPILL_REASONS) spills.remove({ endpoint, reason });
+    },
   };
 }

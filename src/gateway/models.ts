@@ -6,7 +6,9 @@ import type { AdapterSnapshot, EndpointSnapshot, GatewaySnapshot, KeySnapshot } 
 /** OpenAI's model list, of the tenant's own endpoints. */
 export function listModels(snapshot: GatewaySnapshot, key: KeySnapshot): unknown {
   // Each endpoint stands in the snapshot by name and by id.
-  const own = new Set([...snapshot.endpoints.values()].filter((endpoint) => endpoint.tenantId === key.tenantId));
+  const own = new Set(
+    [...snapshot.endpoints.values()].filter((one) => one.tenantId === key.tenantId && one.upstream === undefined),
+  );
   return { object: 'list', data: [...own].flatMap((endpoint) => [modelOf(endpoint), ...adaptersOf(endpoint)]) };
 }
 

@@ -178,6 +178,13 @@ export function check(kind: InferenceKind, body: Body, options: CheckOptions): C
   return { body: passed, stream: body['stream'] === true, includeUsage, maxTokens };
 }
 
+/** As it goes to somebody else's server: with a bound on its answer, since every token of it is paid. */
+export function bounded(checked: Checked, upstream: { readonly outputTokensMax: number } | undefined): Checked {
+  if (upstream === undefined || checked.maxTokens !== null) return checked;
+  const maxTokens = upstream.outputTokensMax;
+  return { ...checked, maxTokens, body: { ...checked.body, max_tokens: maxTokens } };
+}
+
 function sift(kind: InferenceKind, body: Body, options: CheckOptions): Record<string, unknown> {
   const table = TABLES[kind];
   const passed: Record<string, unknown> = {};

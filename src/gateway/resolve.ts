@@ -1,4 +1,5 @@
 import { CubitError } from '../core/errors.ts';
+import { stickyChoice } from '../core/serving/sticky.ts';
 import type { ServedModel } from './served.ts';
 import { type EndpointSnapshot, endpointKey, type GatewaySnapshot, type KeySnapshot } from './snapshot.ts';
 
@@ -25,17 +26,33 @@ export function refuseWhenSuspended(endpoint: EndpointSnapshot): void {
   );
 }
 
+function sticky({ servedModels }: EndpointSnapshot, session: string): string | undefined {
+  return stickyChoice(
+    session,
+    servedModels.map(({ servedModelId, trafficPercent }) => ({ id: servedModelId, weight: trafficPercent })),
+  );
+}
+
 /**
  * Splits an endpoint's requests over its served models by their percentages: smooth weighted round robin, so that any
- * run of 100 requests is split exactly and evenly mixed, with no randomness.
+ * run of 100 requests is split exactly and evenly mixed, with no randomness. What names its session (`session.ts`) goes where the session goes.
  */
 export class TrafficSplit {
   readonly #credit = new Map<string, Map<string, number>>();
 
   /** Throws `endpoint_scaling_up` when the endpoint serves no model. */
-  choose(endpoint: EndpointSnapshot, served: ReadonlyMap<string, ServedModel>): ServedModel {
+  choose(
+    endpoint: EndpointSnapshot,
+    served: ReadonlyMap<string, ServedModel>,
+    session: string | null = null,
+  ): ServedModel {
     const models = endpoint.servedModels;
-    const id = models.length === 1 ? models[0]?.servedModelId : this.#next(endpoint);
+    const id =
+      models.length === 1
+        ? models[0]?.servedModelId
+        : session === null
+          ? this.#next(endpoint)
+          : sticky(endpoint, session);
     const chosen = id === undefined ? undefined : served.get(id);
     if (chosen !== undefined) return chosen;
     throw new CubitError(

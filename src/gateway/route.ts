@@ -50,7 +50,7 @@ export async function route(exchange: Exchange, options: RouteOptions, deliver: 
       return await attemptOn(place, exchange, options, deliver, hedges ? excluded : null);
     } catch (error) {
       failure = toCubitError(error);
-      if (exchange.res.headersSent || !RETRYABLE.has(failure.code) || excluded.size > 0) throw failure;
+      if (exchange.answered || !RETRYABLE.has(failure.code) || excluded.size > 0) throw failure;
       const { requestId, replicaId } = exchange;
       excluded.add(replicaId ?? place.first.replicaId);
       options.log.warn({ requestId, replicaId, code: failure.code, err: failure.cause }, 'attempt failed');

@@ -48,7 +48,7 @@ const OUTCOME_OF = {
 export function outcomeOf(exchange: Exchange, error: CubitError): Outcome {
   const outcome = OUTCOME_OF[error.code];
   if (outcome === 'cancelled') return outcome;
-  if (exchange.res.headersSent) return 'interrupted';
+  if (exchange.answered) return 'interrupted';
   return exchange.expired ? 'expired' : outcome;
 }
 
@@ -59,7 +59,7 @@ export function outcomeOf(exchange: Exchange, error: CubitError): Outcome {
 export function accountEarlyEnd(exchange: Exchange, estimated: Estimated | null): void {
   if (exchange.actual !== NO_WORK || estimated === null || exchange.served === null) return;
   const hasLeft = exchange.outcome === 'cancelled' && exchange.sentMs !== null;
-  if (exchange.stream === null && !hasLeft) return;
+  if ((exchange.stream === null || exchange.unanswered) && !hasLeft) return;
   exchange.tokens = { ...estimated.tokens, outputTokens: exchange.streamedTokens };
   exchange.actual = workOfAll(estimated.coefficients, exchange.tokens, estimated.sequences);
 }
@@ -78,20 +78,19 @@ export function learn(exchange: Exchange, estimated: Estimated, lengths: OutputL
 
 /** null without a key: nobody to receive it. */
 export function receiptFor(exchange: Exchange, endedAtMs: number): Receipt | null {
-  const { key, endpoint, served } = exchange;
+  const { key } = exchange;
   if (key === null) return null;
   return {
     requestId: exchange.requestId,
     tenantId: key.tenantId,
     keyId: key.keyId,
-    endpointId: endpoint?.endpointId ?? null,
-    servedModelId: served?.snapshot.servedModelId ?? null,
+    ...placeOf(exchange),
     adapterId: exchange.adapter?.adapterId ?? null,
-    replicaId: exchange.replicaId,
     kind: exchange.kind,
     outcome: exchange.outcome,
     cause: exchange.cause,
     ...exchange.tokens,
+    spill: spillOf(exchange),
     estimated: exchange.estimate?.work ?? NO_WORK,
     actual: exchange.actual,
     receivedAtMs: exchange.receivedAtMs,
@@ -100,6 +99,21 @@ export function receiptFor(exchange: Exchange, endedAtMs: number): Receipt | nul
     ttftMs: exchange.ttftMs === null ? null : toMicroseconds(exchange.ttftMs),
     tpotMs: exchange.tpotMs === null ? null : toMicroseconds(exchange.tpotMs),
   };
+}
+
+/** Somebody else's server is no endpoint: its requests stand at the endpoint that they overflowed from. */
+function placeOf({ endpoint, served, replicaId, spill }: Exchange) {
+  if (endpoint?.upstream !== undefined) {
+    return { endpointId: spill?.fromEndpointId ?? null, servedModelId: null, replicaId: null };
+  }
+  const servedModelId = served?.snapshot.servedModelId ?? null;
+  return { endpointId: endpoint?.endpointId ?? null, servedModelId, replicaId };
+}
+
+function spillOf({ spill }: Exchange): Receipt['spill'] {
+  if (spill === null) return null;
+  const { fromEndpointId, targetId, reason, costMicros } = spill;
+  return { fromEndpointId, targetId, reason, costMicros };
 }
 
 /** Milliseconds to three places: the rest is noise of the clock and of floating point. */

@@ -5,6 +5,7 @@ import type { Share } from '../core/serving/shares.ts';
 import type { WorkCoefficients } from '../core/serving/work.ts';
 import type { EngineAddress } from '../engine/port.ts';
 import type { ReplicaState, Role } from '../fleet/port.ts';
+import type { OverflowSnapshot, UpstreamSnapshot } from './overflow-snapshot.ts';
 
 /**
  * What the control plane publishes and the gateway works from: no database call on the token path. Plain data.
@@ -41,6 +42,9 @@ export interface EndpointSnapshot {
   readonly rateLimit?: UseLimits & { readonly key: string };
   /** Paid by the token, and not paid for: it serves nothing. */
   readonly suspended?: boolean;
+  readonly overflow?: OverflowSnapshot;
+  /** It is somebody else's server, which requests only spill to. */
+  readonly upstream?: UpstreamSnapshot;
 }
 
 export interface AdapterSnapshot {

@@ -10,6 +10,7 @@ import { RateLimits } from './rate-limit.ts';
 import { TrafficSplit } from './resolve.ts';
 import { ServedModel } from './served.ts';
 import { EMPTY_SNAPSHOT, type EndpointSnapshot, type GatewaySnapshot } from './snapshot.ts';
+import { SpillBudgets } from './spill-budget.ts';
 
 /** What the pipeline's steps share. */
 export class State {
@@ -19,6 +20,7 @@ export class State {
   readonly lengths = new OutputLengths();
   readonly traffic = new TrafficSplit();
   readonly rates = new RateLimits();
+  readonly spills: SpillBudgets | null;
   readonly served = new Map<string, ServedModel>();
   readonly keys = new KeyRing();
   /** On their way now. */
@@ -31,6 +33,7 @@ export class State {
 
   constructor(deps: GatewayDeps) {
     this.deps = deps;
+    this.spills = deps.budgets === undefined ? null : new SpillBudgets(deps.budgets, deps.now, deps.log);
     this.limits = { ...DEFAULT_LIMITS, ...deps.limits };
     const endpointOf = (id: string) => this.#endpointOf.get(id) ?? 'none';
     this.metrics = createMetrics(deps.registry, this.served, endpointOf, deps.monotonicMs);

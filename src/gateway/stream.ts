@@ -182,7 +182,8 @@ class StreamReader {
     this.#outputTokens = tokens;
     const { exchange, estimated, monotonicMs } = this.#delivery;
     if (tokens > 0) exchange.sawFirstToken(monotonicMs());
-    exchange.stream = new EventStream(exchange.res, receiptHeaders(exchange, estimated));
+    exchange.unanswered = false;
+    exchange.stream ??= new EventStream(exchange.res, receiptHeaders(exchange, estimated));
   }
 
   /** Another choice of a batched request goes on after one has finished. */

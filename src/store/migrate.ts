@@ -12,6 +12,7 @@ import * as notify from './migrations/0008-notify.ts';
 import * as ledger from './migrations/0009-ledger.ts';
 import * as elastic from './migrations/0010-elastic.ts';
 import * as keyLimits from './migrations/0011-key-limits.ts';
+import * as overflow from './migrations/0012-overflow.ts';
 import * as ownModels from './migrations/0014-own-models.ts';
 import * as loadProfiles from './migrations/0015-load-profiles.ts';
 import type { Database } from './schema.ts';
@@ -33,6 +34,7 @@ const MIGRATIONS: readonly (readonly [name: string, migration: Migration])[] = [
   ['0009-ledger', ledger],
   ['0010-elastic', elastic],
   ['0011-key-limits', keyLimits],
+  ['0012-overflow', overflow],
   ['0014-own-models', ownModels],
   ['0015-load-profiles', loadProfiles],
 ];

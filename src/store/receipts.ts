@@ -97,6 +97,10 @@ function rowOf(receipt: Receipt): NewRow<'receipts'> {
     wait_ms: receipt.waitMs,
     ttft_ms: receipt.ttftMs,
     tpot_ms: receipt.tpotMs,
+    spill_from: receipt.spill?.fromEndpointId ?? null,
+    spill_target: receipt.spill?.targetId ?? null,
+    spill_reason: receipt.spill?.reason ?? null,
+    spill_cost_micros: receipt.spill?.costMicros ?? null,
   };
 }
 
@@ -122,5 +126,17 @@ export function receiptOf(row: Row<'receipts'>): Receipt {
     waitMs: row.wait_ms,
     ttftMs: row.ttft_ms,
     tpotMs: row.tpot_ms,
+    spill: spillOf(row),
+  };
+}
+
+function spillOf(row: Row<'receipts'>): Receipt['spill'] {
+  // Lines that an older version left in the journal do not have them.
+  if ((row.spill_from ?? null) === null) return null;
+  return {
+    fromEndpointId: row.spill_from as string,
+    targetId: row.spill_target as string,
+    reason: row.spill_reason as string,
+    costMicros: Number(row.spill_cost_micros),
   };
 }

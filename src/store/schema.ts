@@ -1,4 +1,4 @@
-import type { Generated, Insertable, Selectable } from 'kysely';
+import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
 import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
 import type { NoticeKind } from '../core/commerce/notice.ts';
@@ -8,6 +8,7 @@ import type { ElasticTables } from './elastic-schema.ts';
 import type { GateTables } from './gate-schema.ts';
 import type { ModelTables } from './model-schema.ts';
 import type { NoticeTables } from './notice-schema.ts';
+import type { OverflowTables } from './overflow-schema.ts';
 import type { PeopleTables } from './people-schema.ts';
 import type { TokenTables } from './token-schema.ts';
 
@@ -16,7 +17,8 @@ import type { TokenTables } from './token-schema.ts';
  * `ON CONFLICT`, no booleans. The last word of a name is its unit: `…_ms` (epoch or span), `…_micros` (money, a bigint in
  * TypeScript; every other number is a number), `…_us` (work).
  */
-export interface Database extends ElasticTables, TokenTables, PeopleTables, GateTables, NoticeTables, ModelTables {
+export interface Database
+  extends ElasticTables, OverflowTables, TokenTables, PeopleTables, GateTables, NoticeTables, ModelTables {
   tenants: {
     id: string;
     name: string;
@@ -76,7 +78,7 @@ export interface Database extends ElasticTables, TokenTables, PeopleTables, Gate
     /** Unique among a tenant's endpoints that are not deleted. */
     name: string;
     access_mode: 'model_units' | 'tokens_per_second' | 'pay_per_token';
-    overflow_policy: 'reject' | 'queue';
+    overflow_policy: 'reject' | 'queue' | 'spill';
     max_wait_ms: number;
     created_at_ms: number;
     deleted_at_ms: number | null;
@@ -312,6 +314,12 @@ export interface Database extends ElasticTables, TokenTables, PeopleTables, Gate
     wait_ms: number;
     ttft_ms: number | null;
     tpot_ms: number | null;
+    /** The endpoint whose overflow it was; null: it did not spill, as below. */
+    spill_from: string | null;
+    spill_target: string | null;
+    spill_reason: string | null;
+    /** A line of the journal has a number here. */
+    spill_cost_micros: ColumnType<bigint | null, number | null, never>;
   };
   /** OpenAI-compatible servers that run already, adopted as replicas of a template. */
   servers: {

@@ -61,6 +61,7 @@ export function storeContract(): void {
         '0009-ledger',
         '0010-elastic',
         '0011-key-limits',
+        '0012-overflow',
         '0014-own-models',
         '0015-load-profiles',
       ]);

@@ -98,6 +98,7 @@ describe('recorded usage', () => {
     endedAtMs: START_MS,
     waitMs: 0,
     ttftMs: 1,
+    spill: null,
     tpotMs: 1,
   });
 

@@ -68,7 +68,7 @@ export const endpointCreate = defineVerb({
     accessMode: AccessMode.optional().describe('pay_per_token: a shared pool, no units; else as the model is sold'),
     models: WantedModels,
     maxWaitMs: MaxWaitMs.default(10_000),
-    overflowPolicy: OverflowPolicy.default('queue'),
+    overflowPolicy: OverflowPolicy.exclude(['spill']).default('queue').describe('spill: later, by overflow set'),
     agreementVersion: AgreementVersion.optional(),
     quoteId: QuoteId.optional(),
   }),

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { audit } from '../../store/audit.ts';
 import { invalidField, invalidInput } from '../input.ts';
 import { holdEndpoint, requireEndpoint, scopeOf } from '../internal.ts';
+import { overflowOf } from '../overflow/config.ts';
+import { requireNoRollout } from '../rollout/move.ts';
 import { Id, MaxWaitMs, OverflowPolicy, TenantFilter, TrafficPercent } from '../schemas.ts';
 import { defineVerb, type Trx } from '../verb.ts';
 import { checkedTraffic } from './choose.ts';
@@ -30,6 +32,8 @@ export const endpointUpdate = defineVerb({
     const answer = await ctx.transaction(async (trx) => {
       const { id } = await requireEndpoint(trx, scopeOf(ctx, input), input.endpointId);
       await holdEndpoint(trx, id);
+      if (overflowPolicy === 'spill') await requireTargets(trx, id);
+      if (traffic !== undefined) await requireNoRollout(trx, id);
       if (traffic !== undefined) await shareTraffic(trx, id, traffic);
       const row = await trx
         .updateTable('endpoints')
@@ -53,6 +57,12 @@ export const endpointUpdate = defineVerb({
     return answer;
   },
 });
+
+/** Where to is said by `overflow.set`. */
+async function requireTargets(trx: Trx, endpointId: string): Promise<void> {
+  const targets = (await overflowOf(trx, endpointId))?.targets ?? [];
+  if (targets.length === 0) throw invalidField('overflowPolicy', 'say where to first: cubit overflow set');
+}
 
 async function shareTraffic(trx: Trx, endpointId: string, shares: readonly z.output<typeof Share>[]): Promise<void> {
   const served = await trx.selectFrom('served_models').select('id').where('endpoint_id', '=', endpointId).execute();

@@ -13,7 +13,14 @@ interface Due {
 
 /** Where it is written when a thing is due next (null: never); with an index by `due`, then `id`. */
 export interface DueColumn {
-  readonly table: 'bill_digests' | 'budgets' | 'instance_groups' | 'overdues' | 'price_books' | 'recognition_standings';
+  readonly table:
+    | 'bill_digests'
+    | 'budgets'
+    | 'instance_groups'
+    | 'overdues'
+    | 'price_books'
+    | 'recognition_standings'
+    | 'rollouts';
   readonly id: 'id' | 'tenant_id' | 'version';
   readonly due: 'due_ms' | 'next_due_ms';
   /** In what order those of one instant come; by `id` unless told otherwise. */

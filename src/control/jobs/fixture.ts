@@ -8,6 +8,7 @@ import { overdueJob } from '../overdue/job.ts';
 import { recogniseJob } from '../prepaid/recognise-job.ts';
 import { termJob } from '../prepaid/term-job.ts';
 import { pricesJob } from '../price-book/job.ts';
+import { rolloutJob } from '../rollout/job.ts';
 import { runDue } from './runner.ts';
 
 /** Every background job, up to the control plane's now. Throws what a job could not do. */
@@ -45,6 +46,7 @@ async function turn(control: TestControl, makeId: (kind: IdKind) => string): Pro
     settleJob(),
     digestJob,
     overdueJob(control.deps),
+    rolloutJob(control.deps),
     recogniseJob,
     termJob(control.deps),
     budgetJob,

@@ -18,6 +18,7 @@ export function receipt(n: number, changes: Partial<Receipt> = {}): Receipt {
     outputTokens: 20,
     estimated: { prefillUs: 1000, decodeUs: 2000 },
     actual: { prefillUs: 900, decodeUs: 1800 },
+    spill: null,
     receivedAtMs: 1_744_531_200_000 + n,
     endedAtMs: 1_744_531_201_000 + n,
     waitMs: 0.25,

@@ -29,6 +29,15 @@ const ReceiptView = z.object({
   waitMs: z.number(),
   ttftMs: z.number().nullable(),
   tpotMs: z.number().nullable(),
+  spill: z
+    .object({
+      fromEndpointId: z.string().describe('The endpoint whose overflow it was'),
+      targetId: z.string(),
+      reason: z.string(),
+      costMicros: Count.describe('Micro-units of the tenant’s currency, rounded up'),
+    })
+    .nullable()
+    .describe('Where it was served instead, and why'),
 });
 
 export const usageList = defineVerb({

@@ -20,6 +20,16 @@ export interface Receipt {
   readonly outputTokens: number;
   readonly estimated: Work;
   readonly actual: Work;
+  /**
+   * It went elsewhere: whose overflow it was, where to (`ep-…`, `up-…`), why, and what that cost, micro-units rounded up.
+   * `endpointId` names the endpoint that served it; of somebody else's server, the one that it overflowed from.
+   */
+  readonly spill: {
+    readonly fromEndpointId: string;
+    readonly targetId: string;
+    readonly reason: string;
+    readonly costMicros: number;
+  } | null;
   readonly receivedAtMs: number;
   readonly endedAtMs: number;
   readonly waitMs: number;

@@ -179,6 +179,20 @@ const WORDINGS: Readonly<Record<NoticeKind | 'test', Readonly<Record<Language, W
       'O endpoint {endpointName} ({subject}, modelo {modelId}) usou mais de {percent} % da capacidade das suas unidades durante {seconds} s: {nowPercent} % agora. Adicione unidades, ou requisições vão esperar ou ser recusadas.',
     ],
   },
+  rollout_aborted: {
+    en: [
+      'A rollout went back by itself',
+      'Served model {servedModelId} of endpoint {endpointId} had {percent} % of the traffic and has none now: {reason}.',
+    ],
+    'zh-CN': [
+      '灰度发布已自动回退',
+      '接入点 {endpointId} 的接入模型 {servedModelId} 曾占 {percent} % 流量，现已降为 0：{reason}。',
+    ],
+    'pt-BR': [
+      'Uma implantação gradual voltou atrás sozinha',
+      'O modelo atendido {servedModelId} do endpoint {endpointId} tinha {percent} % do tráfego e agora não tem nenhum: {reason}.',
+    ],
+  },
   test: {
     en: ['Test notice', 'This channel works: notices of Cubit arrive here.'],
     'zh-CN': ['测试通知', '此渠道可用：Cubit 的通知将发送到这里。'],

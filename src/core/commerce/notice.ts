@@ -16,6 +16,7 @@ export const NOTICE_KINDS = [
   'scaling_stuck',
   'budget_threshold',
   'utilization_high',
+  'rollout_aborted',
 ] as const;
 
 export type NoticeKind = (typeof NOTICE_KINDS)[number];

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import { Pool } from 'undici';
 import { CubitError } from '../../core/errors.ts';
 import { PlainPool } from '../http1/pool.ts';
@@ -13,6 +14,8 @@ export interface Transport {
   readonly apiPath: string;
   readonly rootPath: string;
   readonly apiKey: string | null;
+  /** Looks names up in the system's stead. */
+  readonly lookup?: LookupFunction;
 }
 
 export interface Timeouts {
@@ -83,7 +86,9 @@ export class HttpClient {
     const place = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || 80) };
     const address = transport.socketPath === null ? place : { path: transport.socketPath };
     const bounds = { connectionsMax: CONNECTIONS_MAX, waitingMax: WAITING_MAX };
-    this.#plain = protocol === 'http:' ? new PlainPool({ address, ...bounds, ...timeouts }) : null;
+    // Where a look-up is checked, undici makes the connection with it.
+    const isPlain = protocol === 'http:' && transport.lookup === undefined;
+    this.#plain = isPlain ? new PlainPool({ address, ...bounds, ...timeouts }) : null;
   }
 
   /**
@@ -122,13 +127,13 @@ export class HttpClient {
   }
 
   #undici(): Pool {
-    const { socketPath, origin } = this.transport;
+    const { lookup, socketPath, origin } = this.transport;
     const { headersMs, chunkMs, connectMs } = this.#timeouts;
     this.#pool ??= new Pool(origin, {
       connections: CONNECTIONS_MAX,
       headersTimeout: headersMs,
       bodyTimeout: chunkMs,
-      connect: { timeout: connectMs, ...(socketPath === null ? {} : { socketPath }) },
+      connect: { timeout: connectMs, ...(lookup && { lookup }), ...(socketPath === null ? {} : { socketPath }) },
     });
     return this.#pool;
   }
