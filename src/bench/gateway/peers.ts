@@ -89,7 +89,7 @@ general_settings: {master_key: ${LITELLM_KEY}, disable_spend_logs: true}
   return file;
 }
 
-function nginxConfig(upstream: string, port: number, metricsPort: number): string {
+function nginxConfig(upstream: string, port: number): string {
   const folder = mkdtempSync(join(tmpdir(), 'cubit-bench-'));
   const file = join(folder, 'nginx.conf');
   writeFileSync(
