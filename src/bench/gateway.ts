@@ -129,7 +129,7 @@ async function startPeers(world: World): Promise<{ subjects: Subject[]; skipped:
   const without = flags.without.split(',');
   for (const name of PEERS.filter((one) => !without.includes(one))) {
     const port = await freePort();
-    const peer = peerOf(name, flags.peers, world.upstream.url, port);
+    const peer = peerOf(name, flags.peers, world.upstream.url, port, await freePort());
     try {
       if ('reason' in peer) throw new Error(peer.reason);
       const url = `http://127.0.0.1:${port}`;

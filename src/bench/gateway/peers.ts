@@ -24,6 +24,7 @@ export function peerOf(
   folder: string,
   upstream: string,
   port: number,
+  metricsPort: number,
 ): Peer | { readonly reason: string } {
   const file = FILES[name]?.map((part) => join(folder, part)) ?? [];
   const missing = file.find((one) => !existsSync(one));
@@ -32,7 +33,15 @@ export function peerOf(
   const plain = { name, env: {}, headers: {} };
   const at = ['--host', '127.0.0.1', '--port', String(port)];
   // Both routers would take the same port for their metrics.
-  const routed = [...at, '--worker-urls', upstream, '--policy', 'round_robin', '--prometheus-port', String(port + 1)];
+  const routed = [
+    ...at,
+    '--worker-urls',
+    upstream,
+    '--policy',
+    'round_robin',
+    '--prometheus-port',
+    String(metricsPort),
+  ];
   switch (name) {
     case 'vllm-router':
       return { ...plain, command: [program, ...routed] };
