@@ -167,6 +167,11 @@ describe('answers that are served all the same', () => {
     expect(got.text).toContain('[DONE]');
   });
 
+  it('a stream that is done without saying why is complete', async () => {
+    const got = await ask(send(...wholeStream(token('a') + DONE)), true);
+    expect(got.receipt).toMatchObject({ outcome: 'completed', cause: 'complete', outputTokens: 1 });
+  });
+
   it('an answer after its deadline is not heard any more', async () => {
     const got = await ask(
       (socket) => void setTimeout(() => socket.write(document({ choices: [choice] })), 300).unref(),
