@@ -41,7 +41,7 @@ export interface Script {
   /** After so many tokens: throw, end without [DONE], stay silent, or send an error event. */
   readonly after?: { readonly tokens: number; readonly end: 'throw' | 'end' | 'silence' | 'error' };
   /** Sent instead of an answer. */
-  readonly raw?: readonly (string | Uint8Array)[];
+  readonly raw?: Iterable<string | Uint8Array>;
   readonly usage?: boolean;
   readonly cachedTokens?: number;
 }

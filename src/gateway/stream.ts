@@ -105,6 +105,8 @@ class StreamReader {
       throw new CubitError('engine_failed', 'The engine stopped in the middle of its answer.');
     }
     const { exchange, estimated, includeUsage } = this.#delivery;
+    // Some engines say that they are done, but not why.
+    if (!this.#finished) exchange.cause = 'complete';
     const stated = this.#usage === null ? null : usageOf(this.#usage);
     const counted = { ...estimated.tokens, outputTokens: this.#outputTokens };
     account(this.#delivery, stated ?? counted, stated !== null);

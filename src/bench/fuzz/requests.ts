@@ -71,7 +71,7 @@ export function planOf(random: Random, key: string): Plan {
   return {
     pieces: cut === 0 ? [bytes] : [bytes.subarray(0, cut), bytes.subarray(cut)],
     pauseMs: below(random, 10),
-    stayMs: below(random, 6) === 0 ? below(random, 30) : kind === 2 ? 60 : 1_500,
+    stayMs: below(random, 6) === 0 ? below(random, 30) : kind === 2 ? 250 : 3_000,
     deaf: below(random, 40) === 0,
     leave: oneOf(random, ['end', 'destroy', 'reset'] as const),
   };
