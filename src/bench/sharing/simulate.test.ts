@@ -7,7 +7,7 @@ test.each(SCENARIOS)(
   async (scenario) => {
     const clock = { nowMs: 1_000_000 };
     const counters = memoryCounters(() => clock.nowMs);
-    const figures = await simulateSharing({ scenario, counters, clock, seconds: 90, seed: 3 });
+    const figures = await simulateSharing({ scenario, counters, clock, seconds: 200, seed: 3 });
     expect(Math.abs(figures.admittedShare - 1)).toBeLessThan(0.02);
     expect(figures.keyDeviationMax).toBeLessThan(0.05);
     expect(figures.overshootUs).toBe(0);
