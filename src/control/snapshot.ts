@@ -35,6 +35,8 @@ export interface SnapshotDeps {
   now(): number;
   /** Whether prepaid units serve between their expiry and their reclaim. */
   readonly graceServes: boolean;
+  /** Looks for changes that were not announced so often; a minute unless told otherwise. */
+  readonly tickMs?: number;
 }
 
 export interface SnapshotPublisher extends Turns {
@@ -73,7 +75,7 @@ export async function snapshotPublisher(
   const turns = createTurns({
     work: publish,
     gapMs: DEBOUNCE_MS,
-    tickMs: TICK_MS,
+    tickMs: deps.tickMs ?? TICK_MS,
     failed: (error) =>
       deps.log.error({ err: error }, 'the gateway keeps its old snapshot; it is tried again in a second'),
   });

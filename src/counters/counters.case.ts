@@ -57,6 +57,7 @@ export function countersSuite(name: string, make: (nowMs: () => number) => Promi
       gatewayId: fc.constantFrom('a', 'b', 'c'),
       afterMs: fc.nat(1_500),
       spentUs: fc.nat(900_000),
+      unreportedUs: fc.nat(900_000),
       wantUs: fc.nat(2_000_000),
       nextUs: fc.nat(6_000_000),
       keys: fc.dictionary(fc.constantFrom('k1', 'k2', 'k3'), fc.nat(1_000)),
@@ -88,6 +89,7 @@ function reportOf(own: Partial<LeaseReport>): LeaseReport {
   return {
     gatewayId: 'a',
     spentUs: 0,
+    unreportedUs: 0,
     wantUs: 0,
     nextUs: 0,
     levelUs: 0,

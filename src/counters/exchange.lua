@@ -15,7 +15,8 @@ local count = 0
 for id, member in pairs(members) do
   if at - member.atMs > LEASE_MS_MAX then members[id] = nil else count = count + 1 end
 end
-local start = (count == 0 and state.levelUs == 0) and report.levelUs or 0
+local isFirst = count == 0 and state.levelUs == 0
+local start = isFirst and report.levelUs or 0
 state.levelUs = math.max(start, state.levelUs - math.floor((at - state.atMs) * report.units * 1000))
 state.atMs = at
 
@@ -24,7 +25,7 @@ for id, member in pairs(members) do
   if id ~= report.gatewayId then others[#others + 1] = member end
 end
 local before = members[report.gatewayId]
-local spent = before and (report.spentUs - before.spentUs) or 0
+local spent = before and (report.spentUs - before.spentUs) or (isFirst and 0 or report.unreportedUs)
 state.levelUs = math.max(0, state.levelUs + spent)
 
 local weights, weight = {}, 0

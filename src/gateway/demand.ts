@@ -3,6 +3,9 @@ import { totalUs } from '../core/serving/work.ts';
 
 /** Demand fades by 1/e in so long. */
 const FADE_MS = 1_000;
+/** What tells keys' parts apart fades slower, so that chance does not move them. */
+const KEYS_FADE_MS = 15_000;
+const KEY_US_MIN = 1_000;
 /** Keys that are told of, those that ask for most; the rest share what these leave. */
 const KEYS_MAX = 32;
 const KEYS_KEPT_MAX = 1_000;
@@ -31,7 +34,7 @@ export class Demand {
   /** Nothing was asked for lately. */
   isIdle(nowMs: number): boolean {
     this.#fade(nowMs);
-    return this.#keys.size === 0;
+    return this.#workUs < 1;
   }
 
   /** What is expected in `windowMs`, of which kind, and from whom. */
@@ -56,9 +59,10 @@ export class Demand {
     this.#workUs *= left;
     this.#sequences *= left;
     this.#kvTokens *= left;
+    const keysLeft = Math.exp(-ms / KEYS_FADE_MS);
     for (const [key, workUs] of this.#keys) {
-      if (workUs * left < 1) this.#keys.delete(key);
-      else this.#keys.set(key, workUs * left);
+      if (workUs * keysLeft < KEY_US_MIN) this.#keys.delete(key);
+      else this.#keys.set(key, workUs * keysLeft);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { Gauge } from 'prom-client';
+import type { Estimate } from '../core/serving/admission.ts';
 import { capacityUs } from '../core/serving/bucket.ts';
 import type { LeaseReport } from '../core/serving/shared-capacity.ts';
 import { totalUs } from '../core/serving/work.ts';
@@ -11,6 +12,8 @@ export type { Counters } from '../counters/port.ts';
 /** Between two leases of one served model, unless what it holds is spent before. */
 const LEASE_EVERY_MS = 100;
 const URGENT_MS = 2;
+/** From one exchange to the next, however urgent: in overload one is always wanted. */
+const GAP_MS = 25;
 /** Without a lease for so long a gateway goes on by itself; before others take it as gone (LEASE_MS_MAX). */
 const ALONE_AFTER_MS = 1_500;
 const RETRY_MS = 250;
@@ -53,6 +56,10 @@ export function startSharing({ state, counters, gatewayId }: SharingDeps): Shari
     if (!stopped) timer = setTimeout(begin, ms).unref();
   }
 
+  function urgentMs(): number {
+    return Math.max(URGENT_MS, leasedAtMs + GAP_MS - monotonicMs());
+  }
+
   function begin(): void {
     turning ??= turn().finally(() => {
       turning = null;
@@ -63,7 +70,7 @@ export function startSharing({ state, counters, gatewayId }: SharingDeps): Shari
   function hurry(): void {
     if (urgent) return;
     urgent = true;
-    if (turning === null) schedule(URGENT_MS);
+    if (turning === null) schedule(urgentMs());
   }
 
   async function turn(): Promise<void> {
@@ -84,7 +91,7 @@ export function startSharing({ state, counters, gatewayId }: SharingDeps): Shari
       leasedAtMs = monotonicMs();
       if (alone) log.info({ gateways }, 'capacity is shared by leases again');
       alone = false;
-      schedule(urgent ? URGENT_MS : LEASE_EVERY_MS);
+      schedule(urgent ? urgentMs() : LEASE_EVERY_MS);
     } catch (err) {
       if (monotonicMs() - leasedAtMs > ALONE_AFTER_MS) goAlone(err);
       schedule(RETRY_MS);
@@ -122,17 +129,29 @@ export function startSharing({ state, counters, gatewayId }: SharingDeps): Shari
   };
 }
 
+/** What waits at a gateway, and the one that is next. */
+export interface Line {
+  readonly size: number;
+  readonly workUs: number;
+  readonly next: Estimate | null;
+}
+
+function queueOf({ queue }: ServedModel): Line {
+  return { size: queue.size, workUs: queue.workUs, next: queue.head()?.estimate ?? null };
+}
+
 /** Reports what these models let in and want, and lets them take the leases that it brings. */
 export async function exchangeLeases(turn: {
   readonly models: readonly ServedModel[];
   readonly counters: Pick<Counters, 'exchange'>;
   readonly gatewayId: string;
   readonly monotonicMs: () => number;
+  readonly lineOf?: (model: ServedModel) => Line;
 }): Promise<readonly SharedLease[]> {
-  const { models, counters, gatewayId, monotonicMs } = turn;
+  const { models, counters, gatewayId, monotonicMs, lineOf = queueOf } = turn;
   const reports = models.map((model) => ({
     servedModelId: model.snapshot.servedModelId,
-    report: reportOf(model, gatewayId, monotonicMs()),
+    report: reportOf(model, lineOf(model), gatewayId, monotonicMs()),
   }));
   const leases = await counters.exchange(reports);
   for (const [index, model] of models.entries()) {
@@ -145,8 +164,11 @@ export async function exchangeLeases(turn: {
 /** It asks for nothing any more, so the others will count on what it holds. The next request asks first. */
 function rest(model: ServedModel, nowMs: number): void {
   const { levelUs } = model.admission.view(nowMs);
-  const reportedUs = model.admission.spentUs;
-  model.takeLease({ grantUs: 0, levelUs, sequences: 0, kvTokens: 0, reportedUs }, 1);
+  const reportedUs = model.admission.spentUs - model.admission.unreportedUs;
+  model.takeLease(
+    { grantUs: 0, levelUs: Math.max(0, levelUs - model.admission.unreportedUs), sequences: 0, kvTokens: 0, reportedUs },
+    1,
+  );
 }
 
 /** Machines of two kinds have two buckets: those are not leased. Nothing to say of what nobody asks for. */
@@ -156,24 +178,24 @@ function isShared(model: ServedModel, nowMs: number): boolean {
   return !model.demand.isIdle(nowMs) || model.queue.size > 0 || model.admission.view(nowMs).running > 0;
 }
 
-function reportOf(model: ServedModel, gatewayId: string, nowMs: number): LeaseReport {
-  const { queue, admission, demand } = model;
+function reportOf(model: ServedModel, { size, workUs, next }: Line, gatewayId: string, nowMs: number): LeaseReport {
+  const { admission, demand } = model;
   const { readyUnits, batchPerUnit, kvTokensPerUnit } = model.limits();
   const view = admission.view(nowMs);
   const expected = demand.expected(2 * LEASE_EVERY_MS, nowMs);
-  const head = queue.head();
-  const nextUs = head === undefined ? expected.nextUs : totalUs(head.estimate.work);
+  const nextUs = next === null ? expected.nextUs : totalUs(next.work);
   return {
     gatewayId,
     spentUs: admission.spentUs,
-    wantUs: Math.ceil(queue.workUs + Math.max(expected.workUs, head === undefined ? 0 : nextUs)),
+    unreportedUs: admission.unreportedUs,
+    wantUs: Math.ceil(Math.max(workUs, next === null ? 0 : nextUs) + expected.workUs),
     nextUs: Math.ceil(nextUs),
     levelUs: view.levelUs,
     keys: expected.keys,
-    sequences: { used: view.running, want: queue.size + expected.sequences },
+    sequences: { used: view.running, want: size + expected.sequences },
     kvTokens: {
       used: Math.ceil(view.kvTokens),
-      want: Math.ceil(expected.kvTokens + queue.size * (head?.estimate.kvTokens ?? 0)),
+      want: Math.ceil(expected.kvTokens + size * (next?.kvTokens ?? 0)),
     },
     units: readyUnits,
     capacityUs: capacityUs(readyUnits),

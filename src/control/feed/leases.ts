@@ -12,6 +12,7 @@ const Body = z.object({
         report: z.object({
           gatewayId: z.string().min(1).max(100),
           spentUs: z.number(),
+          unreportedUs: z.number(),
           wantUs: count,
           nextUs: count,
           levelUs: count,

@@ -113,6 +113,7 @@ export class Admission {
   #settledUs = 0;
   #returnedUs = 0;
   #lease: AdmissionLease | null = null;
+  #reportedUs = 0;
 
   constructor(limits: AdmissionLimits, nowMs: number) {
     this.#limits = limits;
@@ -141,12 +142,18 @@ export class Admission {
     this.#lease = lease;
     const [pool] = this.#pools;
     if (lease === null || pool === undefined) return;
+    this.#reportedUs = lease.reportedUs;
     const levelUs = Math.max(0, lease.levelUs + this.spentUs - lease.reportedUs);
     pool.bucket = { ...drained(pool.bucket, nowMs), levelUs };
   }
 
   get isLeased(): boolean {
     return this.#lease !== null;
+  }
+
+  /** Of `spentUs`, what no lease has answered yet. */
+  get unreportedUs(): number {
+    return this.spentUs - this.#reportedUs;
   }
 
   /** Work let in and not given back since the beginning. */

@@ -14,6 +14,8 @@ export interface LeaseReport {
   readonly gatewayId: string;
   /** Work let in and not given back since this gateway began, unit-microseconds. */
   readonly spentUs: number;
+  /** Of it, what no lease has answered yet: for a coordinator that does not know this gateway (any more). */
+  readonly unreportedUs: number;
   /** Work that waits or is expected until the next report; of it, the request that is next. */
   readonly wantUs: number;
   readonly nextUs: number;
@@ -87,7 +89,7 @@ export function exchangeLease(state: SharedCapacity, report: LeaseReport, nowMs:
 
   const others = Object.entries(members).flatMap(([id, member]) => (id === report.gatewayId ? [] : member));
   const before = members[report.gatewayId];
-  const spentUs = before === undefined ? 0 : report.spentUs - before.spentUs;
+  const spentUs = before !== undefined ? report.spentUs - before.spentUs : isFirst ? 0 : report.unreportedUs;
   state.levelUs = Math.max(0, state.levelUs + spentUs);
   const weights = weightsOf(report.keys, others);
   const weight = Math.max(WEIGHT_MIN, sum(Object.values(weights)));
