@@ -25,12 +25,12 @@ export type PlayPolicy = (policy: string, setting: number, initialUnits: number)
 
 /** Rising: a sweep ends at the first that reaches the highest attainment. */
 const COEFFICIENTS: Readonly<Record<string, readonly number[]>> = {
-  cubit: [0.7, 0.8, 0.9, 1, 1.15, 1.4],
-  kpa: [1.15, 1.4, 1.8, 2.4, 3.2],
-  hpa: [1.15, 1.3, 1.5, 1.8, 2.4, 3.2],
+  cubit: [0.8, 0.9, 1, 1.2, 1.6, 2.4, 3.4, 4.6],
+  kpa: [1.15, 1.4, 1.8, 2.4, 3.4, 4.6],
+  hpa: [1.15, 1.3, 1.5, 1.8, 2.4, 3.4, 4.6],
   dynamo: [1.3, 1.8, 2.4, 3.2],
   wva: [1.15, 1.4, 1.8, 2.4],
-  oracle: [0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4],
+  oracle: [0.9, 1, 1.1, 1.25, 1.5, 2, 3, 4.6],
 };
 
 /** Cubit's coefficient for those who choose none. */
