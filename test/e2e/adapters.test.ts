@@ -37,7 +37,7 @@ it('an adapter answers as endpoint:adapter, beside the base, with its own work o
   const before = await answerOf('demo');
   const base = ['--base-model-id', 'smollm2-135m-instruct'];
   const model = await cli('model', 'register', 'sea', ...base, '--source', join(folder, 'sea.gguf'));
-  await cli('adapter', 'add', 'demo', 'sea');
+  await cli('adapter', 'add', 'demo', '--model-id', 'sea');
   await until('the gateway knows it', () =>
     answerOf('demo:sea').then(
       () => true,
