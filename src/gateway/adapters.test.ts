@@ -153,8 +153,8 @@ describe('the adapters of one replica', () => {
 
   it('loads once for many at a time, and one that leaves takes nobody with it', async () => {
     const { adapters, engine } = held(1);
-    let finish = () => {};
-    engine.adapterLoad = () => new Promise((resolve) => void (finish = resolve));
+    const { promise, resolve: finish } = Promise.withResolvers<void>();
+    engine.adapterLoad = () => promise;
     const leave = new AbortController();
     const first = adapters.use(adapter('a'), leave.signal);
     const second = adapters.use(adapter('a'), never);

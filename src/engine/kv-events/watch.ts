@@ -98,9 +98,9 @@ class Follower {
     } catch {
       batch = null;
     }
-    if (batch === null) return this.#sink.malformed(1);
-    if (batch.malformed > 0) this.#sink.malformed(batch.malformed);
-    for (const event of batch.events) this.#sink.event(event);
+    const { events, malformed } = batch ?? { events: [], malformed: 1 };
+    if (malformed > 0) this.#sink.malformed(malformed);
+    for (const event of events) this.#sink.event(event);
   }
 }
 

@@ -7,7 +7,7 @@ import type { EngineDialect } from '../port.ts';
 /** Hand-made servers that speak vLLM's and SGLang's documented calls. */
 const servers: Server[] = [];
 afterEach(() => {
-  for (const server of servers.splice(0)) server.closeAllConnections(), server.close();
+  for (const server of servers.splice(0)) server.close().closeAllConnections();
 });
 
 type Reply = readonly [status: number, body: string];
