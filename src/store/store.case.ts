@@ -60,6 +60,7 @@ export function storeContract(): void {
         '0008-notify',
         '0009-ledger',
         '0010-elastic',
+        '0015-load-profiles',
       ]);
       await store.close();
     });
