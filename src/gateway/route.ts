@@ -103,6 +103,11 @@ async function attemptOn(place: Place, exchange: Exchange, options: RouteOptions
     stay.prefilled();
     if (exchange.reservation !== null) served.prefilled(exchange.reservation);
   };
+  // An answer in one piece does not say when its prompt was done: about when all that was ahead of it and its own are.
+  const prefillEnds =
+    body['stream'] === true
+      ? undefined
+      : setTimeout(() => exchange.onFirstToken?.(), Math.ceil(served.admission.prefillAheadMs));
   exchange.replicaId = first.replicaId;
   exchange.prefillCachedTokens = null;
   exchange.sentMs ??= monotonicMs();
@@ -122,6 +127,7 @@ async function attemptOn(place: Place, exchange: Exchange, options: RouteOptions
     throw error;
   } finally {
     watchdog.stop();
+    clearTimeout(prefillEnds);
     exchange.onCut(null);
     exchange.onFirstToken = null;
     stay.end();
