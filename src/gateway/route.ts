@@ -109,6 +109,7 @@ async function attemptOn(
     lead.prefilled();
     if (exchange.reservation !== null) options.served.prefilled(exchange.reservation);
   };
+  const prefillEnds = setTimerForPrefill(exchange, options);
   exchange.replicaId = place.first.replicaId;
   exchange.prefillCachedTokens = null;
   exchange.sentMs ??= first.sentMs;
@@ -129,9 +130,17 @@ async function attemptOn(
     lead.end(error);
     throw error;
   } finally {
+    clearTimeout(prefillEnds);
     exchange.onCut(null);
     exchange.onFirstToken = null;
   }
+}
+
+/** An answer in one piece does not say when its prompt was done: about when all that was ahead of it and its own are. */
+function setTimerForPrefill(exchange: Exchange, { body, served }: RouteOptions): NodeJS.Timeout | undefined {
+  // Only the latency guard wants to know.
+  if (body['stream'] === true || served.snapshot.latency === undefined) return undefined;
+  return setTimeout(() => exchange.onFirstToken?.(), Math.ceil(served.admission.prefillAheadMs));
 }
 
 /** The same request at a second place, within the budget of retries. */

@@ -76,6 +76,23 @@ describe('a key that floods', () => {
   });
 });
 
+it('an answer in one piece holds its prefill no longer than prefill takes', async () => {
+  const step = { tau0Us: 1, tau1Us: 1, tau2Us: 0, tau3Us: 0, tau4Us: 0, tau5Us: 0 };
+  const latency = { step, stepTokensMax: 1, ttftMsMax: 50, ttftPrefillFactor: 2, tpotMsMax: 1e9 };
+  const coefficients = { p0Us: 40_000, p1Us: 0, p2Us: 0, d1Us: 1, d2Us: 0 };
+  const one = endpoint({ maxWaitMs: 30_000, servedModels: [served({ latency, coefficients })] });
+  await using harness = await new Harness().start(one);
+  let sent = 0;
+  harness.script = () => ({ firstMs: sent++ === 0 ? 60_000 : 1 });
+  const leaver = new AbortController();
+  const hanging = harness.client().chat.completions.create(bodyOf('long') as never, { signal: leaver.signal });
+  const left = expect(hanging).rejects.toThrow();
+  await until(() => harness.engines.get('rep-1')?.running === 1);
+  expect((await harness.post(CHAT, bodyOf('next'))).status).toBe(200);
+  leaver.abort();
+  await left;
+});
+
 describe('limits of a key', () => {
   it.each([
     ['requests', { requestsPerMinute: 1 }, '1 requests a minute'],

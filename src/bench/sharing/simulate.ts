@@ -242,6 +242,8 @@ function depsOf(monotonicMs: () => number): GatewayDeps {
       countTokens: async () => null,
       health: async () => ({ ok: true, reason: null }),
       metrics: () => Promise.reject(new Error('There are none here.')),
+      loadAdapter: async () => {},
+      unloadAdapter: async () => {},
       close: async () => {},
     }),
     knownFields: () => new Set(),

@@ -132,6 +132,11 @@ export class Admission {
     return this.#running;
   }
 
+  /** How long the units take for all prefill that has no first token yet, ms. */
+  get prefillAheadMs(): number {
+    return this.#limits.readyUnits > 0 ? this.#prefillAheadUs / (1_000 * this.#limits.readyUnits) : 0;
+  }
+
   setLimits(limits: AdmissionLimits, nowMs: number): void {
     this.#limits = limits;
     for (const pool of this.#pools) pool.bucket = withUnits(pool.bucket, limits.readyUnits, nowMs, limits.share);
