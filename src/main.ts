@@ -1,9 +1,8 @@
-import { availableParallelism, totalmem, uptime } from 'node:os';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { loadCatalog } from './catalog/load.ts';
-import type { Catalog, Weights } from './catalog/schema.ts';
+import type { Weights } from './catalog/schema.ts';
 import type { Config } from './config.ts';
 import { digestJob } from './control/billing/digest.ts';
 import { settleJob } from './control/billing/settle-job.ts';
@@ -33,24 +32,20 @@ import { takeInCatalog } from './control/price-book/take-in.ts';
 import { startProvisioner } from './control/provision.ts';
 import { rolloutJob } from './control/rollout/job.ts';
 import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
-import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
-import { countersOf } from './counters/make.ts';
 import { isId } from './core/ids.ts';
+import { countersOf } from './counters/make.ts';
 import { type AddressGuard, connectEngine } from './engine/connect.ts';
 import { watchKvEvents } from './engine/kv-events/watch.ts';
-import { detectDialect } from './engine/openai-http/detect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
-import { CombinedFleet } from './fleet/combined.ts';
-import { LocalFleet, type LocalTemplate } from './fleet/local/fleet.ts';
-import type { Fleet } from './fleet/port.ts';
-import { StaticFleet, type StaticServer } from './fleet/static/fleet.ts';
+import type { StaticServer } from './fleet/static/fleet.ts';
 import { createGateway, type GatewayStats } from './gateway/gateway.ts';
 import type { Sharing } from './gateway/sharing.ts';
 import { listen, requestListener, urlOf } from './listener.ts';
 import type { Logger } from './log.ts';
+import { buildFleet, probeServer, readServers } from './machines.ts';
 import { createDownload } from './model-files/download.ts';
 import { ModelFiles } from './model-files/files.ts';
 import { startScaler } from './scaler/loop.ts';
@@ -153,7 +148,7 @@ async function start(
   const gateway = createGateway({
     connect: (address) => connectEngine(address, undefined, guard),
     budgets: budgetLeases({ db: store.db, now: trustedNow }),
-      watchKvEvents,
+    watchKvEvents,
     knownFields,
     now,
     monotonicMs: () => performance.now(),
@@ -352,84 +347,4 @@ function moneyClock(log: Logger): () => number {
     uptimeMs: () => uptime() * 1000,
     leapt: (byMs) => log.warn({ byMs }, 'the clock leapt ahead; orders and bills follow if it stays so for an hour'),
   });
-}
-
-async function readServers(db: ControlDeps['db']): Promise<StaticServer[]> {
-  const rows = await adoptedServers(db);
-  return rows.map((row) => ({
-    id: row.id,
-    templateId: row.template_id,
-    url: row.url,
-    model: row.model,
-    dialect: row.dialect as StaticServer['dialect'],
-    apiKey: row.api_key,
-    role: row.role,
-    bootstrapPort: row.bootstrap_port,
-    kvEvents: row.kv_events === null ? null : { events: row.kv_events, replay: row.kv_replay },
-  }));
-}
-
-interface FleetParts {
-  readonly log: Logger;
-  readonly getWeights: CubitDeps['getWeights'];
-  readonly now: () => number;
-  readonly servers: () => readonly StaticServer[];
-  readonly ownWeights: (servedModelId: string) => string | null | undefined;
-}
-
-/** Beside its weights a worker takes its context's memory and the runtime's. */
-const WORKER_OVERHEAD_BYTES = 600 * 2 ** 20;
-const MEMORY_SHARE = 0.7;
-
-async function buildFleet(config: Config, catalog: Catalog, parts: FleetParts): Promise<Fleet> {
-  const { log, now, servers } = parts;
-  const templates = new Map<string, LocalTemplate>();
-  let weightsBytesMax = 0;
-  for (const template of catalog.templates.values()) {
-    const weights = catalog.models.get(template.modelId)?.weights;
-    if (template.engine.kind !== 'llama' || weights === undefined) continue;
-    try {
-      const { contextTokens, sequences, threads } = template.engine;
-      const modelPath = await parts.getWeights(weights);
-      const selfCheck = template.profile.selfCheck ?? null;
-      templates.set(template.id, {
-        modelName: template.modelId,
-        modelPath,
-        contextTokens,
-        sequences,
-        threads,
-        selfCheck,
-      });
-      weightsBytesMax = Math.max(weightsBytesMax, weights.bytes);
-    } catch (error) {
-      // Without the demo, a Cubit that only sells adopted servers needs no weights.
-      if (config.demo) throw error;
-      log.warn({ err: error, templateId: template.id }, 'template is not served: no weights');
-    }
-  }
-  const local = new LocalFleet({
-    workerPath: fileURLToPath(new URL('./engine/llama/worker.ts', import.meta.url)),
-    execPath: process.execPath,
-    templates: (id) => templates.get(id) ?? null,
-    ownWeights: parts.ownWeights,
-    limits: {
-      workersMax: config.workersMax ?? availableParallelism(),
-      memoryBytesMax: config.workerMemoryBytesMax ?? Math.floor(totalmem() * MEMORY_SHARE),
-      memoryBytesPerWorker: weightsBytesMax + WORKER_OVERHEAD_BYTES,
-    },
-    connect: connectEngine,
-    log: ({ replicaId, line }) => log.info({ replicaId, line }, 'worker'),
-    now,
-  });
-  return new CombinedFleet([new StaticFleet({ servers, connect: connectEngine, now }), local]);
-}
-
-async function probeServer(url: string, apiKey: string | null) {
-  const { dialect, models } = await detectDialect(url, apiKey);
-  const engine = connectEngine({ kind: 'openai-http', url, model: models[0] ?? '', apiKey, dialect });
-  try {
-    return { dialect, models, ...(await engine.health(AbortSignal.timeout(10_000))) };
-  } finally {
-    await engine.close();
-  }
 }

@@ -106,7 +106,7 @@ test('it is sent its own model name and key, and the cost is that of the usage i
 const FAULTS: Record<string, { answer?: RequestListener; because: string; scheme?: string; isAllowed?: boolean }> = {
   'is down': { because: 'engine_unavailable' },
   'never answers': { answer: () => undefined, because: 'engine_timeout' },
-  'has no TLS': { answer: () => undefined, because: 'engine_failed', scheme: 'https' },
+  'has no TLS': { answer: () => undefined, because: 'engine_unavailable', scheme: 'https' },
   'answers garbage': { answer: (_req, res) => void res.end('<html>hello</html>'), because: 'engine_failed' },
   'answers nothing': { answer: (_req, res) => void res.end(), because: 'engine_failed' },
   'hangs up': { answer: (req) => void req.socket.destroy(), because: 'engine_failed' },

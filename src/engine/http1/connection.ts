@@ -107,14 +107,10 @@ export class Connection implements AnswerControl, ResponseSink {
       if (this.#handler === null) throw new ProtocolError('the server sends what nobody asked for');
       this.#parser.take(SCRATCH.subarray(0, bytes));
     } catch (error) {
-      // What is whole is delivered, whatever came behind it; the connection is not used again.
-      if (!this.#isWhole) {
-        this.#parts = [];
-        this.fail(error);
-        return false;
-      }
+      // What came before it is delivered; the connection is not used again.
       this.#deliver(false);
-      this.#destroy();
+      if (this.#isWhole) this.#destroy();
+      else this.fail(error);
       return false;
     }
     this.#deliver(this.#parser.reusable && this.#socket.writableLength === 0);

@@ -29,6 +29,7 @@ const INTERIM_MAX = 8;
 const CHUNK_DIGITS_MAX = 8;
 const EXTENSION_BYTES_MAX = 1_024;
 const TRAILER_BYTES_MAX = 16 * 1024;
+const HEAD_BEGIN = Buffer.from('HTTP/1.');
 const HEAD_END = Buffer.from('\r\n\r\n');
 const EMPTY = Buffer.alloc(0);
 const CR = 13;
@@ -110,6 +111,9 @@ export class ResponseParser {
     const held = this.#held.length;
     const fresh = at === 0 ? data : data.subarray(at);
     const bytes = held === 0 ? fresh : Buffer.concat([this.#held, fresh]);
+    // Whatever speaks something else may never send the end of a head.
+    const begun = Math.min(bytes.length, HEAD_BEGIN.length);
+    if (bytes.compare(HEAD_BEGIN, 0, begun, 0, begun) !== 0) throw new ProtocolError('the answer is no HTTP/1.1');
     const end = bytes.indexOf(HEAD_END, Math.max(0, held - 3));
     if ((end === -1 ? bytes.length : end) > HEAD_BYTES_MAX)
       throw new ProtocolError('the head of the answer is too long');
