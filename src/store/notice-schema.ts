@@ -1,7 +1,20 @@
-import type { Language } from '../core/commerce/notice.ts';
+import type { Generated } from 'kysely';
+import type { Language, NoticeKind } from '../core/commerce/notice.ts';
 
 /** How a tenant is told, and what its use is charged to; the rules of `schema.ts` hold. */
 export interface NoticeTables {
+  /** What a tenant was to be told. Unique by kind, subject and due time. */
+  notices: {
+    id: string;
+    tenant_id: string;
+    kind: NoticeKind;
+    subject: string;
+    due_at_ms: number;
+    detail_json: string;
+    created_at_ms: number;
+    /** When the tenant marked it as read; null: it is new to them. */
+    read_at_ms: Generated<number | null>;
+  };
   /** Absent: English, bills once a month. */
   notice_preferences: {
     tenant_id: string;

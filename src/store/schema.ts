@@ -1,7 +1,6 @@
 import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
 import type { GroupState } from '../core/commerce/group.ts';
 import type { PostingKind } from '../core/commerce/ledger.ts';
-import type { NoticeKind } from '../core/commerce/notice.ts';
 import type { KeyRole } from '../core/roles.ts';
 import type { Outcome } from '../core/serving/outcome.ts';
 import type { ElasticTables } from './elastic-schema.ts';
@@ -373,18 +372,6 @@ export interface Database
     outcome: 'cleared' | 'reclaimed' | null;
     /** When its next notice or the reclaim is due. */
     next_due_ms: number | null;
-  };
-  /** What a tenant was to be told. Unique by kind, subject and due time. */
-  notices: {
-    id: string;
-    tenant_id: string;
-    kind: NoticeKind;
-    subject: string;
-    due_at_ms: number;
-    detail_json: string;
-    created_at_ms: number;
-    /** When the tenant marked it as read; null: it is new to them. */
-    read_at_ms: Generated<number | null>;
   };
   /** What only one of several processes does at a time (`store/lease.ts`). */
   leases: {
