@@ -10,10 +10,11 @@ import { settleJob } from './control/billing/settle-job.ts';
 import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, idsOf, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
-import { checkedLookup, readNetworks } from './control/delivery/address.ts';
+import { addressGuard, readNetworks } from './control/delivery/address.ts';
 import { startDeliverer } from './control/delivery/deliverer.ts';
 import type { SmtpSettings } from './control/delivery/email.ts';
 import { createSender } from './control/delivery/sender.ts';
+import { answerBudget } from './control/feed/budgets.ts';
 import { SnapshotFeed } from './control/feed/feed.ts';
 import { Gateways } from './control/feed/gateways.ts';
 import { feedHandler } from './control/feed/http.ts';
@@ -37,9 +38,9 @@ import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
-import { countersOf } from './counters/make.ts';
 import { isId } from './core/ids.ts';
-import { type AddressGuard, connectEngine } from './engine/connect.ts';
+import { countersOf } from './counters/make.ts';
+import { connectEngine } from './engine/connect.ts';
 import { watchKvEvents } from './engine/kv-events/watch.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
@@ -48,6 +49,7 @@ import { LocalFleet, type LocalTemplate } from './fleet/local/fleet.ts';
 import type { Fleet } from './fleet/port.ts';
 import { StaticFleet, type StaticServer } from './fleet/static/fleet.ts';
 import { createGateway, type GatewayStats } from './gateway/gateway.ts';
+import { configuredLimits } from './gateway/limits.ts';
 import type { Sharing } from './gateway/sharing.ts';
 import { listen, requestListener, urlOf } from './listener.ts';
 import type { Logger } from './log.ts';
@@ -146,14 +148,12 @@ async function start(
   teardown.push(() => recorder.close());
   const sender = createSender({ webhookAllow: config.webhookAllow, smtp: smtpOf(config) });
   teardown.push(() => sender.close());
-  const guard: AddressGuard = {
-    checkUrl: sender.checkUrl,
-    lookup: checkedLookup(readNetworks(config.webhookAllow)),
-  };
+  const guard = addressGuard(config.webhookAllow);
+  const budgets = budgetLeases({ db: store.db, now: trustedNow });
   const gateway = createGateway({
     connect: (address) => connectEngine(address, undefined, guard),
-    budgets: budgetLeases({ db: store.db, now: trustedNow }),
-      watchKvEvents,
+    budgets,
+    watchKvEvents,
     knownFields,
     now,
     monotonicMs: () => performance.now(),
@@ -161,11 +161,7 @@ async function start(
     record: (receipt) => recorder.record(receipt),
     log,
     registry,
-    limits: {
-      bodyBytesMax: config.bodyBytesMax,
-      hedgeAfterMs: config.hedgeAfterMs,
-      warning: { highShare: config.warnPercent / 100, sustainMs: config.warnAfterMs },
-    },
+    limits: configuredLimits(config),
   });
   teardown.push(() => gateway.close());
 
@@ -235,7 +231,7 @@ async function start(
   const warnings = startWarnings({
     ...control,
     newId,
-    servedModels: () => gateway.stats().servedModels,
+    servedModels: () => gateways.utilizations(),
     percent: config.warnPercent,
     afterMs: config.warnAfterMs,
   });
@@ -282,10 +278,8 @@ async function start(
         feed,
         tokens: [gatewayToken, operatorToken],
         storeReceipts: (lines) => storeShipped(store.db, lines),
-        report: async (body) => {
-          gateways.report(body);
-          return {};
-        },
+        report: async (body) => gateways.report(body),
+        budgets: (body) => answerBudget(budgets, body),
         leases: (body) => {
           share();
           return grantLeases(counters, body);
