@@ -4,7 +4,9 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { request } from 'undici';
 import type { Config } from './config.ts';
 import { idsOf, newId } from './control/call.ts';
-import { reportOf } from './control/feed/gateways.ts';
+import { addressGuard } from './control/delivery/address.ts';
+import { remoteBudgets } from './control/feed/budgets.ts';
+import { type ReportAnswer, reportOf } from './control/feed/gateways.ts';
 import { shipTo } from './control/feed/receipts.ts';
 import { createTurns } from './control/turns.ts';
 import { receiptShipper } from './control/usage/recorder.ts';
@@ -12,11 +14,13 @@ import { CubitError } from './core/errors.ts';
 import { countersOf } from './counters/make.ts';
 import { remoteCounters } from './counters/remote.ts';
 import { connectEngine } from './engine/connect.ts';
+import { watchKvEvents } from './engine/kv-events/watch.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
 import { type Follower, followControl } from './gateway/feed/follow.ts';
 import { SnapshotFile } from './gateway/feed/keep.ts';
 import { LEASES_PATH, REPORT_PATH } from './gateway/feed/wire.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
+import { configuredLimits } from './gateway/limits.ts';
 import { sendError, sendJson } from './gateway/respond.ts';
 import type { Sharing } from './gateway/sharing.ts';
 import { listen, mayScrape, urlOf } from './listener.ts';
@@ -25,7 +29,19 @@ import { isLoopback, passOn } from './pass-on.ts';
 import { lockDataFolder } from './store/lock.ts';
 
 export interface GatewayProcessOptions {
-  readonly config: Pick<Config, 'host' | 'port' | 'drainMs' | 'bodyBytesMax' | 'redis' | 'redisPrefix'>;
+  readonly config: Pick<
+    Config,
+    | 'host'
+    | 'port'
+    | 'drainMs'
+    | 'bodyBytesMax'
+    | 'hedgeAfterMs'
+    | 'warnPercent'
+    | 'warnAfterMs'
+    | 'webhookAllow'
+    | 'redis'
+    | 'redisPrefix'
+  >;
   /** Of the control plane. */
   readonly controlUrl: string;
   readonly token: string;
@@ -60,8 +76,11 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   collectDefaultMetrics({ register: registry });
   const insert = shipTo(controlUrl, token);
   const recorder = receiptShipper({ insert, folder: join(folder, 'journal'), log });
+  const guard = addressGuard(config.webhookAllow);
   const gateway = createGateway({
-    connect: connectEngine,
+    connect: (address) => connectEngine(address, undefined, guard),
+    budgets: remoteBudgets(controlUrl, token),
+    watchKvEvents,
     knownFields,
     now: Date.now,
     monotonicMs: () => performance.now(),
@@ -69,7 +88,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
     record: (receipt) => recorder.record(receipt),
     log,
     registry,
-    limits: { bodyBytesMax: config.bodyBytesMax },
+    limits: configuredLimits(config),
   });
   const file = new SnapshotFile(join(folder, 'snapshot'), token);
   const apply = gateway.apply;
@@ -79,11 +98,14 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
     config.redis === null ? remoteCounters(controlUrl + LEASES_PATH, token) : await countersOf(config, log);
   const sharing = gateway.share(counters, gatewayId);
   const reports = createTurns({
-    work: () => report(controlUrl, token, reportOf(gatewayId, gateway.stats().servedModels)),
+    work: async () => {
+      const { elsewhere } = await report(controlUrl, token, reportOf(gatewayId, gateway.stats().servedModels));
+      gateway.usedElsewhere(new Map(Object.entries(elsewhere)));
+    },
     gapMs: REPORT_MS,
     tickMs: REPORT_MS,
-    // The follower says already that the control plane is away.
-    failed: () => {},
+    // The follower says already that the control plane is away; what others let in nobody knows then.
+    failed: () => gateway.usedElsewhere(new Map()),
   });
   const closeParts = async () => {
     await reports.stop();
@@ -134,15 +156,17 @@ function refuseOpenWire(controlUrl: string): void {
   );
 }
 
-async function report(controlUrl: string, token: string, value: object): Promise<void> {
-  const { body } = await request(controlUrl + REPORT_PATH, {
+async function report(controlUrl: string, token: string, value: object): Promise<ReportAnswer> {
+  const { statusCode, body } = await request(controlUrl + REPORT_PATH, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     body: JSON.stringify(value),
     headersTimeout: REPORT_MS_MAX,
     bodyTimeout: REPORT_MS_MAX,
   });
-  await body.dump();
+  const text = await body.text();
+  if (statusCode === 200) return JSON.parse(text) as ReportAnswer;
+  throw new CubitError('engine_unavailable', `The control plane takes no report: ${statusCode}`);
 }
 
 function registerFeed(registry: Registry, follower: Follower): void {

@@ -9,10 +9,11 @@ import { settleJob } from './control/billing/settle-job.ts';
 import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, idsOf, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
-import { checkedLookup, readNetworks } from './control/delivery/address.ts';
+import { addressGuard, readNetworks } from './control/delivery/address.ts';
 import { startDeliverer } from './control/delivery/deliverer.ts';
 import type { SmtpSettings } from './control/delivery/email.ts';
 import { createSender } from './control/delivery/sender.ts';
+import { answerBudget } from './control/feed/budgets.ts';
 import { SnapshotFeed } from './control/feed/feed.ts';
 import { Gateways } from './control/feed/gateways.ts';
 import { feedHandler } from './control/feed/http.ts';
@@ -37,11 +38,12 @@ import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
 import { isId } from './core/ids.ts';
 import { countersOf } from './counters/make.ts';
-import { type AddressGuard, connectEngine } from './engine/connect.ts';
+import { connectEngine } from './engine/connect.ts';
 import { watchKvEvents } from './engine/kv-events/watch.ts';
 import { knownFields } from './engine/openai-http/dialects.ts';
 import type { StaticServer } from './fleet/static/fleet.ts';
 import { createGateway, type GatewayStats } from './gateway/gateway.ts';
+import { configuredLimits } from './gateway/limits.ts';
 import type { Sharing } from './gateway/sharing.ts';
 import { listen, requestListener, urlOf } from './listener.ts';
 import type { Logger } from './log.ts';
@@ -141,13 +143,11 @@ async function start(
   teardown.push(() => recorder.close());
   const sender = createSender({ webhookAllow: config.webhookAllow, smtp: smtpOf(config) });
   teardown.push(() => sender.close());
-  const guard: AddressGuard = {
-    checkUrl: sender.checkUrl,
-    lookup: checkedLookup(readNetworks(config.webhookAllow)),
-  };
+  const guard = addressGuard(config.webhookAllow);
+  const budgets = budgetLeases({ db: store.db, now: trustedNow });
   const gateway = createGateway({
     connect: (address) => connectEngine(address, undefined, guard),
-    budgets: budgetLeases({ db: store.db, now: trustedNow }),
+    budgets,
     watchKvEvents,
     knownFields,
     now,
@@ -156,11 +156,7 @@ async function start(
     record: (receipt) => recorder.record(receipt),
     log,
     registry,
-    limits: {
-      bodyBytesMax: config.bodyBytesMax,
-      hedgeAfterMs: config.hedgeAfterMs,
-      warning: { highShare: config.warnPercent / 100, sustainMs: config.warnAfterMs },
-    },
+    limits: configuredLimits(config),
   });
   teardown.push(() => gateway.close());
 
@@ -230,7 +226,7 @@ async function start(
   const warnings = startWarnings({
     ...control,
     newId,
-    servedModels: () => gateway.stats().servedModels,
+    servedModels: () => gateways.utilizations(),
     percent: config.warnPercent,
     afterMs: config.warnAfterMs,
   });
@@ -277,10 +273,8 @@ async function start(
         feed,
         tokens: [gatewayToken, operatorToken],
         storeReceipts: (lines) => storeShipped(store.db, lines),
-        report: async (body) => {
-          gateways.report(body);
-          return {};
-        },
+        report: async (body) => gateways.report(body),
+        budgets: (body) => answerBudget(budgets, body),
         leases: (body) => {
           share();
           return grantLeases(counters, body);

@@ -17,7 +17,7 @@ import { State } from './state.ts';
 
 export interface ServedModelStats extends AdmissionView, Readonly<SignalTotals> {
   readonly servedModelId: string;
-  /** Work let in lately over what the ready units supply. */
+  /** Work let in here lately over what the ready units supply. */
   readonly utilization: number;
   /** Number of the present episode of too much of it; null: there is none. */
   readonly warningEpisode: number | null;
@@ -51,6 +51,8 @@ export interface Gateway {
   healthOf(replicaId: string): HealthView | null;
   /** From now on shares capacity with other gateways, by leases. Returns what is known of that, and how to stop. */
   share(counters: Counters, gatewayId: string): Sharing;
+  /** What other gateways use of the capacity of served models, as a share; of those not named, nothing. */
+  usedElsewhere(shares: ReadonlyMap<string, number>): void;
   /** Cuts what is running and closes every connection to engines. */
   close(): Promise<void>;
 }
@@ -73,6 +75,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
     runningOn: (replicaId) => runningOn(state, replicaId),
     healthOf: (replicaId) => healthOf(state, replicaId),
     share: (counters, gatewayId) => startSharing({ state, counters, gatewayId }),
+    usedElsewhere: (shares) => {
+      for (const [id, { utilization }] of state.served) utilization.usedElsewhere(shares.get(id) ?? 0);
+    },
     close: async () => {
       await drain(state, 0);
       for (const model of state.served.values()) model.retire();

@@ -45,3 +45,14 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   warning: { highShare: 0.8, sustainMs: 60_000 },
   queue: DEFAULT_QUEUE_LIMITS,
 };
+
+/** What of them is configured. */
+export function configuredLimits(config: {
+  readonly bodyBytesMax: number;
+  readonly hedgeAfterMs: number | null;
+  readonly warnPercent: number;
+  readonly warnAfterMs: number;
+}): Partial<GatewayLimits> {
+  const { bodyBytesMax, hedgeAfterMs, warnPercent, warnAfterMs } = config;
+  return { bodyBytesMax, hedgeAfterMs, warning: { highShare: warnPercent / 100, sustainMs: warnAfterMs } };
+}

@@ -1,6 +1,7 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net';
 import { CubitError } from '../../core/errors.ts';
+import type { AddressGuard } from '../../engine/connect.ts';
 
 /**
  * Which addresses a tenant's webhook may reach: those of the public Internet, and what the operator allows beside them.
@@ -99,4 +100,21 @@ export function checkedLookup(allowed: BlockList, resolve = dnsLookup): LookupFu
       else callback(null, first.address, first.family);
     });
   };
+}
+
+/** Throws `invalid_request` for what is no web address, or one out of bounds. */
+export function checkWebhookUrl(text: string, allowed: BlockList): void {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '') {
+    throw new CubitError('invalid_request', 'A webhook is an http or https URL without a name and password in it.');
+  }
+  // A name is checked as it is looked up; an address is not looked up.
+  const host = hostOf(url);
+  if (isIP(host) !== 0 && !mayReach(host, allowed)) throw refusal(host);
+}
+
+/** The same bounds for engines whose addresses tenants named. Throws `config_invalid` for networks that are none. */
+export function addressGuard(allow: string): AddressGuard {
+  const allowed = readNetworks(allow);
+  return { checkUrl: (url) => checkWebhookUrl(url, allowed), lookup: checkedLookup(allowed) };
 }

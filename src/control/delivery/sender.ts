@@ -1,7 +1,5 @@
-import { isIP } from 'node:net';
 import { Agent } from 'undici';
-import { CubitError } from '../../core/errors.ts';
-import { checkedLookup, hostOf, mayReach, readNetworks, refusal } from './address.ts';
+import { checkedLookup, checkWebhookUrl, readNetworks } from './address.ts';
 import { emailSender, type SendEmail, type SmtpSettings } from './email.ts';
 import type { Message, Sender, Sent, Target } from './message.ts';
 import { webhookBody, webhookHeaders } from './webhook.ts';
@@ -30,15 +28,7 @@ export function createSender(settings: SenderSettings): Sender {
   });
   const email = smtp === null ? null : emailSender(smtp, timeoutMs);
 
-  function checkUrl(text: string): void {
-    const url = URL.canParse(text) ? new URL(text) : null;
-    if (url === null || !['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '') {
-      throw new CubitError('invalid_request', 'A webhook is an http or https URL without a name and password in it.');
-    }
-    // A name is checked as it is looked up; an address is not looked up.
-    const host = hostOf(url);
-    if (isIP(host) !== 0 && !mayReach(host, allowed)) throw refusal(host);
-  }
+  const checkUrl = (text: string) => checkWebhookUrl(text, allowed);
 
   async function post(target: Target & { kind: 'webhook' }, message: Message, nowMs: number, signal: AbortSignal) {
     checkUrl(target.url);

@@ -1,8 +1,17 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { EngineAddress } from '../../engine/port.ts';
 import { FeedCopy, type FeedLine, tablesOf } from '../../gateway/feed/wire.ts';
 import { endpoint, KEY, replica, served, snapshot } from '../../gateway/fixture.ts';
-import { endpointKey, type GatewaySnapshot } from '../../gateway/snapshot.ts';
+import { upstreamKey } from '../../gateway/overflow-snapshot.ts';
+import {
+  type AdapterSnapshot,
+  type EndpointSnapshot,
+  endpointKey,
+  type GatewaySnapshot,
+  type KeySnapshot,
+  type ServedModelSnapshot,
+} from '../../gateway/snapshot.ts';
 import { testControl } from '../fixture.ts';
 import { sha256Hex } from '../operator-token.ts';
 import { buildSnapshot } from '../snapshot.ts';
@@ -95,4 +104,75 @@ test('however versions come and go, and however far apart it looks, the copy end
       }
     }),
   );
+});
+
+test('every field that a snapshot can have arrives, and an upstream stands where only spilling finds it', () => {
+  const adapter: Required<AdapterSnapshot> = {
+    adapterId: 'ad-1',
+    name: 'fine',
+    baseModelId: 'model-1',
+    rank: 8,
+    path: '/adapters/fine',
+  };
+  const step = { tau0Us: 1, tau1Us: 2, tau2Us: 3, tau3Us: 4, tau4Us: 5, tau5Us: 6 };
+  const address: Required<Extract<EngineAddress, { kind: 'openai-http' }>> = {
+    kind: 'openai-http',
+    url: 'https://engine.example',
+    model: 'm',
+    apiKey: 'secret',
+    dialect: 'sglang',
+    publicOnly: true,
+    bootstrapPort: 8_998,
+    kvEvents: { events: 'tcp://engine.example:1', replay: null },
+  };
+  const model: Required<ServedModelSnapshot> = {
+    ...served({ replicas: [replica('rep-1', { address })] }),
+    shared: true,
+    chatTemplateTokens: 9,
+    lora: [{ rank: 8, prefill: 1.1, decode: 1.2 }],
+    adaptersPerReplica: 4,
+    latency: { step, stepTokensMax: 512, ttftMsMax: 500, ttftPrefillFactor: 2, tpotMsMax: 50 },
+  };
+  const full: Required<Omit<EndpointSnapshot, 'upstream'>> = {
+    ...endpoint({ servedModels: [model] }),
+    adapters: [adapter],
+    rateLimit: { key: 'pool t-1', requestsPerMinute: 1, tokensPerMinute: 2, workUsPerMinute: 3, concurrency: 4 },
+    suspended: true,
+    overflow: {
+      policy: 'spill',
+      allowed: ['spill', 'reject'],
+      queueWaitMs: 1,
+      spillAfterMs: 2,
+      reasons: ['no_capacity'],
+      targets: [
+        {
+          targetId: 'up-1',
+          endpointKey: upstreamKey('up-1'),
+          price: { inputMicros: 1, cachedMicros: 2, outputMicros: 3 },
+        },
+      ],
+      budgetMicros: 4,
+    },
+  };
+  const key: Required<KeySnapshot> = {
+    keyId: 'key-1',
+    tenantId: 't-1',
+    share: { id: 'group', weight: 3 },
+    limits: { requestsPerMinute: 1, tokensPerMinute: 2, workUsPerMinute: 3, concurrency: 4 },
+  };
+  const plain = snapshot(full);
+  const upstream = endpoint({ endpointId: 'up-1', name: 'paid', upstream: { outputTokensMax: 16 } });
+  const built: GatewaySnapshot = {
+    version: 1,
+    keys: new Map([...plain.keys, ['hash', key]]),
+    endpoints: new Map([...plain.endpoints, [upstreamKey('up-1'), upstream]]),
+  };
+  const feed = new SnapshotFeed('a');
+  feed.publish(built);
+  const copy = new FeedCopy();
+  const [, got] = follow(feed, copy);
+  expect(got?.keys).toEqual(built.keys);
+  expect(got?.endpoints).toEqual(built.endpoints);
+  // Kept on the disk and read by the next process too.
+  expect(new FeedCopy().take(JSON.parse(JSON.stringify(copy.whole())))?.endpoints).toEqual(built.endpoints);
 });

@@ -29,6 +29,8 @@ const Report = z.object({
         ttftCount: count,
         tpotMsSum: count,
         tpotCount: count,
+        utilization: count,
+        warningEpisode: z.int().nullable(),
         runningOn: z.array(z.tuple([z.string(), count])).transform((pairs) => new Map(pairs)),
       }),
     )
@@ -45,19 +47,38 @@ export function reportOf(gatewayId: string, servedModels: readonly ServedModelSt
 
 const OWN = 'own';
 
+type ServedModelUse = Pick<ServedModelStats, 'servedModelId' | 'utilization' | 'warningEpisode'>;
+
+/** What a gateway is told for its report: by served model, what the other gateways use of its capacity, as a share. */
+export interface ReportAnswer {
+  readonly elsewhere: Readonly<Record<string, number>>;
+}
+
+interface Told extends GatewaySignals {
+  readonly servedModels: z.output<typeof Report>['servedModels'];
+}
+
+/** How full a served model is over all gateways. */
+export interface UtilizationOverall {
+  readonly servedModelId: string;
+  readonly utilization: number;
+  /** Episodes of too much of it that gateways see now, each by a name of its own. */
+  readonly episodes: readonly string[];
+}
+
 /** What the control plane knows of its gateways: the one in this process, and those in others by their reports. */
 export class Gateways {
-  readonly #reports = new Map<string, GatewaySignals>();
-  readonly #own: Pick<Gateway, 'stats' | 'runningOn'>;
+  readonly #reports = new Map<string, Told>();
+  readonly #own: Pick<Gateway, 'stats' | 'runningOn' | 'usedElsewhere'>;
   readonly #now: () => number;
 
-  constructor(own: Pick<Gateway, 'stats' | 'runningOn'>, now: () => number) {
+  constructor(own: Pick<Gateway, 'stats' | 'runningOn' | 'usedElsewhere'>, now: () => number) {
     this.#own = own;
     this.#now = now;
   }
 
   /** Takes a report of another process. Throws `invalid_request`, `capacity_exhausted`. */
-  report(body: unknown): void {
+  report(body: unknown): ReportAnswer {
     const parsed = Report.safeParse(body);
     if (!parsed.success) {
       throw new CubitError('invalid_request', 'This is no report of a gateway.', { cause: parsed.error });
@@ -69,6 +90,37 @@ export class Gateways {
       throw new CubitError('capacity_exhausted', 'Too many gateways report already.');
     }
     this.#reports.set(gatewayId, { gatewayId, atMs, servedModels });
+    const all = new Map(this.utilizations().map(({ servedModelId, utilization }) => [servedModelId, utilization]));
+    const elsewhere = servedModels.map(({ servedModelId, utilization }): [string, number] => [
+      servedModelId,
+      Math.max(0, (all.get(servedModelId) ?? 0) - utilization),
+    ]);
+    return { elsewhere: Object.fromEntries(elsewhere) };
+  }
+
+  /** Of every served model, over this gateway and those heard lately; tells this one what the others use. */
+  utilizations(): readonly UtilizationOverall[] {
+    const all = new Map<string, { servedModelId: string; utilization: number; episodes: string[] }>();
+    const elsewhere = new Map<string, number>();
+    const add = (gatewayId: string, { servedModelId: id, utilization, warningEpisode }: ServedModelUse) => {
+      const one = all.get(id) ?? { servedModelId: id, utilization: 0, episodes: [] };
+      all.set(id, one);
+      one.utilization += utilization;
+      if (warningEpisode !== null) one.episodes.push(`${gatewayId} ${warningEpisode}`);
+    };
+    for (const { gatewayId, servedModels } of this.#fresh()) {
+      for (const model of servedModels) {
+        add(gatewayId, model);
+        elsewhere.set(model.servedModelId, (elsewhere.get(model.servedModelId) ?? 0) + model.utilization);
+      }
+    }
+    this.#own.usedElsewhere(elsewhere);
+    for (const model of this.#own.stats().servedModels) add(OWN, model);
+    return [...all.values()];
+  }
+
+  #fresh(): Told[] {
+    return [...this.#reports.values()].filter(({ atMs }) => Math.abs(this.#now() - atMs) <= FRESH_MS);
   }
 
   /** What each said last, for scaling. */
@@ -80,8 +132,7 @@ export class Gateways {
   /** Sequences on a replica over this gateway and those heard lately; null: none of them knows it. */
   runningOn(replicaId: string): number | null {
     const counts = [this.#own.runningOn(replicaId)];
-    for (const { atMs, servedModels } of this.#reports.values()) {
-      if (Math.abs(this.#now() - atMs) > FRESH_MS) continue;
+    for (const { servedModels } of this.#fresh()) {
       for (const model of servedModels) counts.push(model.runningOn.get(replicaId) ?? null);
     }
     return counts.reduce((sum, count) => (count === null ? sum : (sum ?? 0) + count), null);

@@ -3,6 +3,7 @@ import { json as jsonOf } from 'node:stream/consumers';
 import { CubitError, toCubitError } from '../../core/errors.ts';
 import {
   BEAT_MS,
+  BUDGETS_PATH,
   FEED_PATH,
   type FeedPlace,
   LEASES_PATH,
@@ -15,7 +16,7 @@ import type { SnapshotFeed } from './feed.ts';
 
 const BODY_BYTES_MAX = 16 * 2 ** 20;
 const GATEWAYS_MAX = 1_000;
-const PATHS: ReadonlySet<string> = new Set([FEED_PATH, LEASES_PATH, RECEIPTS_PATH, REPORT_PATH]);
+const PATHS: ReadonlySet<string> = new Set([BUDGETS_PATH, FEED_PATH, LEASES_PATH, RECEIPTS_PATH, REPORT_PATH]);
 
 export interface FeedHttpDeps {
   readonly feed: SnapshotFeed;
@@ -27,6 +28,8 @@ export interface FeedHttpDeps {
   readonly report: (report: unknown) => Promise<object>;
   /** Leases of shared capacity, for gateways without Redis. */
   readonly leases: (reports: unknown) => Promise<object>;
+  /** Parts of spill budgets, taken or given back. */
+  readonly budgets: (question: unknown) => Promise<object>;
 }
 
 /** The control plane's side of its gateways: snapshot stream, receipts, reports. False = not ours, untouched. */
@@ -49,6 +52,7 @@ export function feedHandler(deps: FeedHttpDeps): (req: IncomingMessage, res: Ser
     const body = await bodyOf(req);
     if (path === REPORT_PATH) return sendJson(res, 200, await deps.report(body));
     if (path === LEASES_PATH) return sendJson(res, 200, await deps.leases(body));
+    if (path === BUDGETS_PATH) return sendJson(res, 200, await deps.budgets(body));
     await deps.storeReceipts(receiptLines(body));
     sendJson(res, 200, {});
   };

@@ -3,6 +3,7 @@ import type { IdKind } from '../../core/ids.ts';
 import { notify } from '../../store/notices.ts';
 import type { Database } from '../../store/schema.ts';
 import type { ControlLog } from '../call.ts';
+import type { UtilizationOverall } from '../feed/gateways.ts';
 import { createTurns, type Turns } from '../turns.ts';
 
 export interface WarningDeps {
@@ -11,12 +12,8 @@ export interface WarningDeps {
   /** Epoch milliseconds. */
   now(): number;
   newId(kind: IdKind): string;
-  /** What the gateway knows of them. */
-  servedModels(): readonly {
-    readonly servedModelId: string;
-    readonly utilization: number;
-    readonly warningEpisode: number | null;
-  }[];
+  /** What all gateways know of them. */
+  servedModels(): readonly UtilizationOverall[];
   /** Of capacity, and for how long, as the gateway judges. */
   readonly percent: number;
   readonly afterMs: number;
@@ -24,7 +21,7 @@ export interface WarningDeps {
 
 const TICK_MS = 10_000;
 
-/** Tells tenants whose endpoints are nearly full, once for each episode that this process's gateway sees. */
+/** Tells tenants whose endpoints are nearly full, once for each episode, however many gateways see it. */
 export function startWarnings(deps: WarningDeps): Turns {
   const warnings = new Warnings(deps);
   return createTurns({
@@ -37,8 +34,8 @@ export function startWarnings(deps: WarningDeps): Turns {
 
 export class Warnings {
   readonly #deps: WarningDeps;
-  /** The latest episode that was told, by served model. */
-  readonly #told = new Map<string, number>();
+  /** The episodes that gateways see now and that were told, by served model. */
+  readonly #told = new Map<string, readonly string[]>();
 
   constructor(deps: WarningDeps) {
     this.#deps = deps;
@@ -48,10 +45,12 @@ export class Warnings {
     const models = this.#deps.servedModels();
     const present = new Set(models.map(({ servedModelId }) => servedModelId));
     for (const id of this.#told.keys()) if (!present.has(id)) this.#told.delete(id);
-    for (const { servedModelId, utilization, warningEpisode } of models) {
-      if (warningEpisode === null || this.#told.get(servedModelId) === warningEpisode) continue;
-      await this.#tell(servedModelId, utilization);
-      this.#told.set(servedModelId, warningEpisode);
+    for (const { servedModelId, utilization, episodes } of models) {
+      const told = this.#told.get(servedModelId) ?? [];
+      // What begins at one gateway while another's is going on is the same.
+      const isNew = episodes.length > 0 && !episodes.some((episode) => told.includes(episode));
+      if (isNew) await this.#tell(servedModelId, utilization);
+      this.#told.set(servedModelId, episodes);
     }
   }
 

@@ -15,6 +15,17 @@ function run(utilization: Utilization, fromS: number, seconds: number, share: nu
 }
 
 describe('utilization', () => {
+  it('counts what other gateways use: a third here and half elsewhere is too much', () => {
+    const utilization = new Utilization(LIMITS, 0);
+    utilization.usedElsewhere(0.5);
+    expect(run(utilization, 0, 400, 1 / 3)).toBeCloseTo(1 / 3, 1);
+    expect(utilization.latest).toBeCloseTo(5 / 6, 1);
+    expect(utilization.isHigh).toBe(true);
+    utilization.usedElsewhere(0);
+    run(utilization, 400, 100, 1 / 3);
+    expect(utilization.isHigh).toBe(false);
+  });
+
   it('is the share of what the units supply, and fades when nothing comes', () => {
     const utilization = new Utilization(LIMITS, 0);
     expect(run(utilization, 0, 300, 0.5)).toBeCloseTo(0.5, 1);

@@ -24,15 +24,17 @@ export class Utilization {
   #otherSinceMs: number | null = null;
   #episodes = 0;
   #share = 0;
+  /** What other gateways of the same served model last said of themselves. */
+  #elsewhere = 0;
 
   constructor(limits: UtilizationLimits, nowMs: number) {
     this.#limits = limits;
     this.#atMs = nowMs;
   }
 
-  /** The share as of the last call of `add` or `observe`, before what that added. */
+  /** The share over all gateways as of the last call of `add` or `observe`, before what that added. */
   get latest(): number {
-    return this.#share;
+    return this.#share + this.#elsewhere;
   }
 
   get isHigh(): boolean {
@@ -44,13 +46,18 @@ export class Utilization {
     return this.#episodes;
   }
 
+  /** From now on other gateways use so much of the capacity, as a share. */
+  usedElsewhere(share: number): void {
+    this.#elsewhere = share;
+  }
+
   /** Work is let in, or with a negative delta given back. */
   add(deltaUs: number, units: number, nowMs: number): void {
     this.observe(units, nowMs);
     this.#recentUs = Math.max(0, this.#recentUs + deltaUs);
   }
 
-  /** The share of capacity in use, and what it means for the episode; to be called now and then when nothing comes. */
+  /** The share of capacity that is used here. All gateways' counts for the episode; to be called now and then when nothing comes. */
   observe(units: number, nowMs: number): number {
     const ms = Math.max(0, nowMs - this.#atMs);
     this.#recentUs *= Math.exp(-ms / MEMORY_MS);
@@ -58,7 +65,7 @@ export class Utilization {
     const suppliedUs = units * US_PER_UNIT_MS * MEMORY_MS;
     const share = suppliedUs > 0 ? this.#recentUs / suppliedUs : 0;
     this.#share = share;
-    this.#judge(share);
+    this.#judge(this.latest);
     return share;
   }
 

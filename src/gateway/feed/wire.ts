@@ -1,3 +1,4 @@
+import { upstreamKey } from '../overflow-snapshot.ts';
 import { type EndpointSnapshot, endpointKey, type GatewaySnapshot, type KeySnapshot } from '../snapshot.ts';
 
 /**
@@ -43,6 +44,7 @@ export const FEED_PATH = '/internal/v1/snapshot';
 export const RECEIPTS_PATH = '/internal/v1/receipts';
 export const REPORT_PATH = '/internal/v1/report';
 export const LEASES_PATH = '/internal/v1/leases';
+export const BUDGETS_PATH = '/internal/v1/spill-budgets';
 export const BEAT_MS = 1_000;
 
 /** A snapshot as tables: what travels, and what changes are found in. Throws when a snapshot holds more than those. */
@@ -99,6 +101,10 @@ export class FeedCopy {
   #snapshot(): GatewaySnapshot {
     const endpoints = new Map<string, EndpointSnapshot>();
     for (const endpoint of this.#endpoints.values()) {
+      if (endpoint.upstream !== undefined) {
+        endpoints.set(upstreamKey(endpoint.endpointId), endpoint);
+        continue;
+      }
       endpoints.set(endpointKey(endpoint.tenantId, endpoint.name), endpoint);
       endpoints.set(endpointKey(endpoint.tenantId, endpoint.endpointId), endpoint);
     }
