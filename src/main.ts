@@ -10,7 +10,6 @@ import { settleJob } from './control/billing/settle-job.ts';
 import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, idsOf, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
-import { checkedLookup, readNetworks } from './control/delivery/address.ts';
 import { startDeliverer } from './control/delivery/deliverer.ts';
 import type { SmtpSettings } from './control/delivery/email.ts';
 import { createSender } from './control/delivery/sender.ts';
@@ -37,8 +36,8 @@ import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
-import { countersOf } from './counters/make.ts';
 import { isId } from './core/ids.ts';
+import { countersOf } from './counters/make.ts';
 import { type AddressGuard, connectEngine } from './engine/connect.ts';
 import { watchKvEvents } from './engine/kv-events/watch.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
@@ -53,6 +52,7 @@ import { listen, requestListener, urlOf } from './listener.ts';
 import type { Logger } from './log.ts';
 import { createDownload } from './model-files/download.ts';
 import { ModelFiles } from './model-files/files.ts';
+import { checkedLookup, readNetworks } from './public-address.ts';
 import { startScaler } from './scaler/loop.ts';
 import { checkLedger, type LedgerReport } from './store/ledger.ts';
 import { lockDataFolder, makeDataFolder } from './store/lock.ts';
@@ -148,12 +148,12 @@ async function start(
   teardown.push(() => sender.close());
   const guard: AddressGuard = {
     checkUrl: sender.checkUrl,
-    lookup: checkedLookup(readNetworks(config.webhookAllow)),
+    lookup: checkedLookup(readNetworks(config.webhookAllow, 'webhookAllow')),
   };
   const gateway = createGateway({
     connect: (address) => connectEngine(address, undefined, guard),
     budgets: budgetLeases({ db: store.db, now: trustedNow }),
-      watchKvEvents,
+    watchKvEvents,
     knownFields,
     now,
     monotonicMs: () => performance.now(),
@@ -175,7 +175,7 @@ async function start(
       folder: join(config.dataDir, 'models'),
       allowedFolders: config.modelFolders,
       bytesMax: config.modelBytesMax,
-      download: createDownload(readNetworks(config.modelAllow)),
+      download: createDownload(readNetworks(config.modelAllow, 'modelAllow')),
     }),
     db: store.db,
     catalog,

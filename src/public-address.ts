@@ -1,9 +1,10 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net';
-import { CubitError } from '../../core/errors.ts';
+import { CubitError } from './core/errors.ts';
 
 /**
- * Which addresses a tenant's webhook may reach: those of the public Internet, and what the operator allows beside them.
+ * Which addresses are reached for a tenant (webhooks, servers, models' files): those of the public Internet, and what the
+ * operator allows beside them.
  * Private networks, this machine, link-local addresses (where clouds keep their machines' credentials) and everything
  * reserved are refused. Sources: the IANA special-purpose address registries (RFC 6890) of IPv4 and IPv6.
  */
@@ -49,7 +50,7 @@ export function isPublicAddress(address: string): boolean {
 }
 
 /** The operator's exceptions: addresses and networks, `10.20.0.0/16, fd00::/8, 192.168.1.7`. Throws `config_invalid`. */
-export function readNetworks(text: string): BlockList {
+export function readNetworks(text: string, setting: 'modelAllow' | 'webhookAllow'): BlockList {
   const list = new BlockList();
   for (const entry of text.split(',').map((part) => part.trim())) {
     if (entry === '') continue;
@@ -58,7 +59,7 @@ export function readNetworks(text: string): BlockList {
     const bitsMax = family === 6 ? 128 : 32;
     const bits = prefix === undefined ? bitsMax : Number(prefix);
     if (family === 0 || more !== undefined || !/^\d*$/.test(prefix ?? '') || prefix === '' || bits > bitsMax) {
-      throw new CubitError('config_invalid', `Bad configuration. webhookAllow: ${entry} is no address or network.`);
+      throw new CubitError('config_invalid', `Bad configuration. ${setting}: ${entry} is no address or network.`);
     }
     list.addSubnet(net, bits, family === 6 ? 'ipv6' : 'ipv4');
   }
