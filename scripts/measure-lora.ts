@@ -6,7 +6,7 @@ import { DEFAULT_MODEL_ID } from '../src/catalog/default.ts';
 import { loadCatalog } from '../src/catalog/load.ts';
 import { weightsWithProgress } from '../src/cli/weights.ts';
 import { loadConfig } from '../src/config.ts';
-import { type AdaptedMatrix, writeAdapter } from './lora/adapter-file.ts';
+import { type AdaptedMatrix, writeAdapter } from '../src/model-files/write-adapter.ts';
 
 /**
  * `node scripts/measure-lora.ts [rank…]`: how much more work the embedded engine does with a LoRA adapter on all linear

@@ -4,7 +4,6 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { request } from 'undici';
 import type { Config } from './config.ts';
 import { idsOf, newId } from './control/call.ts';
-import { addressGuard } from './control/delivery/address.ts';
 import { remoteBudgets } from './control/feed/budgets.ts';
 import { type ReportAnswer, reportOf } from './control/feed/gateways.ts';
 import { shipTo } from './control/feed/receipts.ts';
@@ -26,6 +25,7 @@ import type { Sharing } from './gateway/sharing.ts';
 import { listen, mayScrape, urlOf } from './listener.ts';
 import type { Logger } from './log.ts';
 import { isLoopback, passOn } from './pass-on.ts';
+import { addressGuard } from './public-address.ts';
 import { lockDataFolder } from './store/lock.ts';
 
 export interface GatewayProcessOptions {

@@ -9,7 +9,6 @@ import { settleJob } from './control/billing/settle-job.ts';
 import { budgetJob } from './control/budget/job.ts';
 import { type ControlDeps, callVerb, idsOf, newId } from './control/call.ts';
 import { trustedClock } from './control/clock.ts';
-import { addressGuard, readNetworks } from './control/delivery/address.ts';
 import { startDeliverer } from './control/delivery/deliverer.ts';
 import type { SmtpSettings } from './control/delivery/email.ts';
 import { createSender } from './control/delivery/sender.ts';
@@ -50,6 +49,7 @@ import type { Logger } from './log.ts';
 import { buildFleet, probeServer, readServers } from './machines.ts';
 import { createDownload } from './model-files/download.ts';
 import { ModelFiles } from './model-files/files.ts';
+import { addressGuard, readNetworks } from './public-address.ts';
 import { startScaler } from './scaler/loop.ts';
 import { checkLedger, type LedgerReport } from './store/ledger.ts';
 import { lockDataFolder, makeDataFolder } from './store/lock.ts';
@@ -166,7 +166,7 @@ async function start(
       folder: join(config.dataDir, 'models'),
       allowedFolders: config.modelFolders,
       bytesMax: config.modelBytesMax,
-      download: createDownload(readNetworks(config.modelAllow)),
+      download: createDownload(readNetworks(config.modelAllow, 'modelAllow')),
     }),
     db: store.db,
     catalog,

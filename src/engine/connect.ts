@@ -3,7 +3,7 @@ import { httpTransport, socketTransport, type Timeouts, type Transport } from '.
 import { HttpEngine } from './openai-http/engine.ts';
 import type { Engine, EngineAddress } from './port.ts';
 
-/** What keeps tenants' own addresses outside (`control/delivery/address.ts`). */
+/** What keeps tenants' own addresses outside (`public-address.ts`). */
 export interface AddressGuard {
   /** Throws for a URL whose host is an address out of bounds. */
   checkUrl(url: string): void;

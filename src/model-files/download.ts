@@ -2,8 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import { type BlockList, isIP } from 'node:net';
 import { Agent, type Dispatcher } from 'undici';
-import { checkedLookup, hostOf, mayReach, refusal } from '../control/delivery/address.ts';
 import { CubitError } from '../core/errors.ts';
+import { checkedLookup, hostOf, mayReach, refusal } from '../public-address.ts';
 import { tooLarge } from './faulty.ts';
 
 export interface WantedDownload {

@@ -3,13 +3,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { writeAdapter } from '../../scripts/lora/adapter-file.ts';
-import { smolMatrices } from '../../scripts/lora/smol.ts';
-import { readNetworks } from '../control/delivery/address.ts';
+import { smolMatrices } from '../../test/smol-matrices.ts';
 import { ARCHITECTURE } from '../control/fixture.ts';
+import { readNetworks } from '../public-address.ts';
 import { createDownload } from './download.ts';
 import { ModelFiles } from './files.ts';
 import { readGguf } from './gguf.ts';
+import { writeAdapter } from './write-adapter.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'cubit-test-'));
 const allowed = join(root, 'allowed');
@@ -22,7 +22,7 @@ await writeAdapter(good, smolMatrices(), options);
 const sha256 = createHash('sha256').update(readFileSync(good)).digest('hex');
 
 function files(bytesMax = 2 ** 30, allow = '') {
-  const download = createDownload(readNetworks(allow));
+  const download = createDownload(readNetworks(allow, 'modelAllow'));
   return new ModelFiles({ folder: join(root, 'kept'), allowedFolders: [allowed], bytesMax, download });
 }
 const take = (source: string, more: object = {}) =>

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { writeAdapter } from '../../scripts/lora/adapter-file.ts';
-import { smolMatrices } from '../../scripts/lora/smol.ts';
+import { writeAdapter } from '../../src/model-files/write-adapter.ts';
 import { testWeights } from '../fixtures.ts';
+import { smolMatrices } from '../smol-matrices.ts';
 import { type Running, runCli, startUp, temporaryFolder, until } from './process.ts';
 
 /** What a tenant does with models of its own, by the CLI and the OpenAI SDK, on the real engine. */

@@ -1,5 +1,5 @@
 import { Agent } from 'undici';
-import { checkedLookup, checkWebhookUrl, readNetworks } from './address.ts';
+import { checkedLookup, checkWebhookUrl, readNetworks } from '../../public-address.ts';
 import { emailSender, type SendEmail, type SmtpSettings } from './email.ts';
 import type { Message, Sender, Sent, Target } from './message.ts';
 import { webhookBody, webhookHeaders } from './webhook.ts';
@@ -20,7 +20,7 @@ const ANSWER_MS_MAX = 1000;
 /** Throws `config_invalid` for networks that are none. */
 export function createSender(settings: SenderSettings): Sender {
   const { smtp, timeoutMs = TIMEOUT_MS } = settings;
-  const allowed = readNetworks(settings.webhookAllow);
+  const allowed = readNetworks(settings.webhookAllow, 'webhookAllow');
   const agent = new Agent({
     connect: { lookup: checkedLookup(allowed), timeout: timeoutMs },
     headersTimeout: timeoutMs,

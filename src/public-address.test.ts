@@ -1,7 +1,7 @@
 import type { lookup } from 'node:dns';
 import { expect, test } from 'vitest';
-import { checkedLookup, isPublicAddress, mayReach, readNetworks } from './address.ts';
-import { createSender } from './sender.ts';
+import { createSender } from './control/delivery/sender.ts';
+import { checkedLookup, isPublicAddress, mayReach, readNetworks } from './public-address.ts';
 
 test.each([
   ...['127.0.0.1', '10.1.2.3', '172.31.255.255', '192.168.0.1', '169.254.169.254', '100.64.0.1', '0.0.0.0'],
@@ -16,14 +16,14 @@ test.each(['1.1.1.1', '172.32.0.1', '100.128.0.1', '2606:4700::1111', '2a00:1450
 });
 
 test('the operator allows addresses and networks', () => {
-  const allowed = readNetworks('10.20.0.0/16, 127.0.0.1,fd00::/8,');
+  const allowed = readNetworks('10.20.0.0/16, 127.0.0.1,fd00::/8,', 'webhookAllow');
   expect(['10.20.3.4', '127.0.0.1', 'fd12::1', '1.1.1.1'].map((one) => mayReach(one, allowed))).not.toContain(false);
   expect(['10.21.0.1', '127.0.0.2', 'fe80::1'].map((one) => mayReach(one, allowed))).not.toContain(true);
 });
 
 test.each(['10.0.0.0/33', 'example.com', '10.0.0.0/', '10.0.0.0/8/8', '::/129', '10.0.0.0/-1'])(
   '%s is no network',
-  (text) => expect(() => readNetworks(text)).toThrow(/webhookAllow/),
+  (text) => expect(() => readNetworks(text, 'webhookAllow')).toThrow(/webhookAllow/),
 );
 
 test.each([
@@ -43,7 +43,7 @@ function lookedUp(addresses: readonly string[], allow = ''): Promise<{ error: Er
       addresses.map((address) => ({ address, family: 4 })),
     )) as unknown as typeof lookup;
   return new Promise((done) => {
-    checkedLookup(readNetworks(allow), resolve)('evil.example', { all: true }, (error, address) =>
+    checkedLookup(readNetworks(allow, 'webhookAllow'), resolve)('evil.example', { all: true }, (error, address) =>
       done({ error, address }),
     );
   });

@@ -1,10 +1,11 @@
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net';
-import { CubitError } from '../../core/errors.ts';
-import type { AddressGuard } from '../../engine/connect.ts';
+import { CubitError } from './core/errors.ts';
+import type { AddressGuard } from './engine/connect.ts';
 
 /**
- * Which addresses a tenant's webhook may reach: those of the public Internet, and what the operator allows beside them.
+ * Which addresses are reached for a tenant (webhooks, servers, models' files): those of the public Internet, and what the
+ * operator allows beside them.
  * Private networks, this machine, link-local addresses (where clouds keep their machines' credentials) and everything
  * reserved are refused. Sources: the IANA special-purpose address registries (RFC 6890) of IPv4 and IPv6.
  */
@@ -50,7 +51,7 @@ export function isPublicAddress(address: string): boolean {
 }
 
 /** The operator's exceptions: addresses and networks, `10.20.0.0/16, fd00::/8, 192.168.1.7`. Throws `config_invalid`. */
-export function readNetworks(text: string): BlockList {
+export function readNetworks(text: string, setting: 'modelAllow' | 'webhookAllow'): BlockList {
   const list = new BlockList();
   for (const entry of text.split(',').map((part) => part.trim())) {
     if (entry === '') continue;
@@ -59,7 +60,7 @@ export function readNetworks(text: string): BlockList {
     const bitsMax = family === 6 ? 128 : 32;
     const bits = prefix === undefined ? bitsMax : Number(prefix);
     if (family === 0 || more !== undefined || !/^\d*$/.test(prefix ?? '') || prefix === '' || bits > bitsMax) {
-      throw new CubitError('config_invalid', `Bad configuration. webhookAllow: ${entry} is no address or network.`);
+      throw new CubitError('config_invalid', `Bad configuration. ${setting}: ${entry} is no address or network.`);
     }
     list.addSubnet(net, bits, family === 6 ? 'ipv6' : 'ipv4');
   }
@@ -115,6 +116,6 @@ export function checkWebhookUrl(text: string, allowed: BlockList): void {
 
 /** The same bounds for engines whose addresses tenants named. Throws `config_invalid` for networks that are none. */
 export function addressGuard(allow: string): AddressGuard {
-  const allowed = readNetworks(allow);
+  const allowed = readNetworks(allow, 'webhookAllow');
   return { checkUrl: (url) => checkWebhookUrl(url, allowed), lookup: checkedLookup(allowed) };
 }

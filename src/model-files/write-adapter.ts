@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { normal, type Random, seededRandom } from '../../src/workload/random.ts';
+import { normal, type Random, seededRandom } from '../workload/random.ts';
 
 /** A matrix that the adapter changes: `blk.0.attn_q.weight`, inputs × outputs. */
 export interface AdaptedMatrix {

@@ -1,4 +1,4 @@
-import type { AdaptedMatrix } from './adapter-file.ts';
+import type { AdaptedMatrix } from '../src/model-files/write-adapter.ts';
 
 const LAYERS = 30;
 const HIDDEN = 576;
