@@ -198,7 +198,9 @@ export class Provisioner {
     const { sinceMs, refusal } = this.#pending.get(group.id) ?? { sinceMs: nowMs, refusal: null };
     if (refusal !== null && nowMs - refusal.sinceMs >= refusalMs) return refusal.reason;
     if (nowMs - sinceMs < provisionMsMax) return null;
-    return `The units were not ready within ${Math.round(provisionMsMax / 1000)} seconds.`;
+    const why = added.find((unit) => unit !== undefined && unit.state !== 'ready' && unit.failure !== null)?.failure;
+    const late = `The units were not ready within ${Math.round(provisionMsMax / 1000)} seconds.`;
+    return why === undefined ? late : `${late} ${why}`;
   }
 }
 

@@ -48,7 +48,7 @@ export class ElasticFollower {
     switch (unit.state) {
       case 'starting':
         if (specs.every((spec) => stateOf(spec) === 'ready')) return this.#move(group, unit, 'ready');
-        if (this.#isStuck(unit)) return this.#move(group, unit, 'fail', 'It was not ready in time.');
+        if (this.#isStuck(unit)) return this.#move(group, unit, 'fail', lateBecause(specs, replicas));
         return this.#start(group, unit, missing);
       case 'ready':
         // The fleet forgot it, as after a restart: the same replica is started again; it was paid and goes on.
@@ -112,4 +112,9 @@ export class ElasticFollower {
       .where('ended_at_ms', 'is', null)
       .execute();
   }
+}
+
+function lateBecause(specs: readonly ReplicaSpec[], replicas: ReadonlyMap<string, ReplicaStatus>): string {
+  const failure = specs.map(({ replicaId }) => replicas.get(replicaId)?.failure ?? null).find((why) => why !== null);
+  return failure === undefined ? 'It was not ready in time.' : `It was not ready in time. ${failure}`;
 }

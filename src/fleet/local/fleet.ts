@@ -12,6 +12,7 @@ import type { ConnectEngine, Engine, EngineAddress } from '../../engine/port.ts'
 import { Changes } from '../changes.ts';
 import type { Fleet, FleetCapacity, ReplicaSpec, ReplicaStatus } from '../port.ts';
 import { Replicas } from '../replicas.ts';
+import { warmUpMs } from '../warm-up.ts';
 import { LocalReplica } from './replica.ts';
 import { RESTART_POLICY, type RestartPolicy } from './restart.ts';
 
@@ -106,7 +107,7 @@ export class LocalFleet implements Fleet {
       restart: restart ?? RESTART_POLICY,
       startMsMax: startMsMax ?? START_MS_MAX,
       pollMs: pollMs ?? POLL_MS,
-      timeScale: (engine) => this.#timeScale(spec, template, engine),
+      warmUp: (engine) => this.#warmUp(spec, template, engine),
       now,
       changed: () => this.#changes.emit(),
     });
@@ -140,12 +141,16 @@ export class LocalFleet implements Fleet {
     this.#folder = null;
   }
 
-  async #timeScale(
+  /** A first request, and the times of the profiled one. */
+  async #warmUp(
     { replicaId, role }: ReplicaSpec,
     { selfCheck }: LocalTemplate,
     engine: Engine,
   ): Promise<number | null> {
-    if (selfCheck === null || role === 'cache') return null;
+    if (role === 'cache') return null;
+    const firstMs = await warmUpMs(engine);
+    this.#options.log({ replicaId, line: `first request answered in ${firstMs.toFixed(0)} ms` });
+    if (selfCheck === null) return null;
     const measuredMs = await selfCheckMs(engine, selfCheck);
     if (measuredMs === null) return null;
     const scale = timeScaleOf(measuredMs, selfCheck);

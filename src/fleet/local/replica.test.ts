@@ -19,7 +19,7 @@ function replicaWith(spawn: () => WorkerProcess, around: Partial<Surroundings> =
     restart: POLICY,
     startMsMax: 10_000,
     pollMs: 100,
-    timeScale: async () => null,
+    warmUp: async () => null,
     now: () => 0,
     changed: () => {},
     ...around,
@@ -50,5 +50,32 @@ describe('a local replica', () => {
     expect(kill).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(2_000);
     expect(kill).toHaveBeenCalledWith('SIGKILL');
+  });
+
+  it('that says it is well and answers nothing is never ready: it is ended, tried again, given up, and says why', async () => {
+    const engine = { health: async () => ({ ok: true, reason: null }), close: async () => {} } as unknown as Engine;
+    const states: string[] = [];
+    const endings: string[] = [];
+    const spawn = () => {
+      let end = (_: WorkerExit) => {};
+      const exited = new Promise<WorkerExit>((resolve) => {
+        end = resolve;
+      });
+      const kill = (signal: string) => {
+        endings.push(signal);
+        end({ code: null, signal: 'SIGKILL', reason: 'killed' } as unknown as WorkerExit);
+      };
+      return { exited, kill } as unknown as WorkerProcess;
+    };
+    const replica = replicaWith(spawn, {
+      connect: () => engine,
+      warmUp: () => Promise.reject(new Error('no answer within 60 s')),
+      changed: () => states.push(replica.status.state),
+    });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(replica.status).toMatchObject({ state: 'failed', address: null, readyAtMs: null });
+    expect(replica.status.failure).toMatch(/does not answer a first request: no answer within 60 s$/);
+    expect(endings).toEqual(['SIGKILL', 'SIGKILL', 'SIGKILL']);
+    expect(states).not.toContain('ready');
   });
 });

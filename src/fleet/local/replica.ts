@@ -1,6 +1,7 @@
 import type { WorkerProcess } from '../../engine/llama/spawn.ts';
 import type { ConnectEngine, Engine, EngineAddress } from '../../engine/port.ts';
 import type { ReplicaSpec, ReplicaState, ReplicaStatus } from '../port.ts';
+import { warmUpFailure } from '../warm-up.ts';
 import { type RestartPolicy, restartDelayMs } from './restart.ts';
 
 /** What a replica on this machine needs of its fleet. */
@@ -12,8 +13,11 @@ export interface Surroundings {
   /** A worker that is not ready by then is ended, which counts as a crash. */
   readonly startMsMax: number;
   readonly pollMs: number;
-  /** Times a worker that is about to be ready against its profile; null = no profile says what to expect. */
-  readonly timeScale: (engine: Engine) => Promise<number | null>;
+  /**
+   * Asks a worker its first request. Resolves with its times against its profile, null = no profile says what to expect.
+   * Throws when it does not answer, which counts as a crash.
+   */
+  readonly warmUp: (engine: Engine) => Promise<number | null>;
   /** Epoch ms, for stamps only. */
   readonly now: () => number;
   readonly changed: () => void;
@@ -39,6 +43,8 @@ export class LocalReplica {
   #timeScale: number | null = null;
   #restarts = 0;
   #failure: string | null = null;
+  /** Why the present process is ended, where its own end does not say. */
+  #fault: string | null = null;
   #process: WorkerProcess | null = null;
   #engine: Engine | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -84,6 +90,7 @@ export class LocalReplica {
     }
     const { process, address } = worker;
     this.#process = process;
+    this.#fault = null;
     this.#engine = this.#around.connect(address);
     void process.exited.then(({ reason }) => this.#exited(process, reason));
     void this.#watch(process, this.#engine, address);
@@ -99,14 +106,26 @@ export class LocalReplica {
       if (this.#process !== process) return;
       missed = ok ? 0 : missed + 1;
       if (ok && this.#state === 'starting') {
-        // Before anyone else uses it: a check beside real requests would time those too.
-        this.#timeScale = await this.#around.timeScale(engine);
+        await this.#warmUp(process, engine, address);
         if (this.#process !== process) return;
-        if (this.#state === 'starting') this.#becomeReady(address);
       }
       const late = this.#state === 'starting' && performance.now() - startedAtMs > startMsMax;
       if (late || (this.#state === 'ready' && missed >= MISSED_CHECKS_MAX)) process.kill('SIGKILL');
       await this.#pause(this.#state === 'starting' ? pollMs : pollMs * READY_POLL_FACTOR);
+    }
+  }
+
+  /** Before anyone else uses it: a check beside real requests would time those too. */
+  async #warmUp(process: WorkerProcess, engine: Engine, address: EngineAddress): Promise<void> {
+    try {
+      const timeScale = await this.#around.warmUp(engine);
+      if (this.#process !== process || this.#state !== 'starting') return;
+      this.#timeScale = timeScale;
+      this.#becomeReady(address);
+    } catch (error) {
+      if (this.#process !== process || this.#state !== 'starting') return;
+      this.#fault = `The worker was ended: ${warmUpFailure(error)}`;
+      process.kill('SIGKILL');
     }
   }
 
@@ -121,7 +140,7 @@ export class LocalReplica {
     this.#process = null;
     void this.#engine?.close();
     this.#engine = null;
-    if (this.#stopping === null) this.#crashed(reason);
+    if (this.#stopping === null) this.#crashed(this.#fault ?? reason);
   }
 
   #crashed(reason: string): void {

@@ -18,6 +18,7 @@ function fleetOf(...servers: StaticServer[]) {
     ({
       address,
       health: async () => ({ ok: true, reason: null }),
+      send: async () => ({ stream: false, bytes: [] }),
       metrics: async () => ({ running: 0, waiting: 0, promptTokensTotal: 1 }),
       close: async () => {},
     }) as unknown as Engine;

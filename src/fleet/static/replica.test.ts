@@ -1,5 +1,6 @@
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import type { Engine, EngineHealth } from '../../engine/port.ts';
+import { CubitError } from '../../core/errors.ts';
+import type { Engine, EngineHealth, EngineRequest } from '../../engine/port.ts';
 import { StaticReplica } from './replica.ts';
 
 const SPEC = { replicaId: 'rep-1', servedModelId: 'sm-1', templateId: 't', role: 'unified' } as const;
@@ -20,9 +21,20 @@ const POLL_MS = 1_000;
 
 /** A replica on a server whose health the test sets; `states` are those it went through. */
 function watched(now = () => 0) {
-  const server = { health: WELL, running: 0 };
+  const server = {
+    health: WELL,
+    running: 0,
+    asked: [] as string[],
+    refuses: (_kind: string): CubitError | null => null,
+  };
   const engine = {
     health: async () => server.health,
+    send: async ({ kind }: EngineRequest) => {
+      server.asked.push(kind);
+      const refusal = server.refuses(kind);
+      if (refusal !== null) throw refusal;
+      return { stream: false, bytes: [] };
+    },
     metrics: async () => ({ running: server.running, waiting: 0, promptTokensTotal: 1 }),
     close: async () => {},
   } as unknown as Engine;
@@ -71,5 +83,34 @@ describe('a static replica', () => {
     await polls(6);
     await stopped;
     expect(replica.status.state).toBe('stopped');
+  });
+
+  it('is ready once it answers a first request, which is asked ever more rarely until then', async () => {
+    const { server, replica, states } = watched();
+    server.refuses = () => new CubitError('engine_unavailable', 'The engine takes no more requests now.');
+    await polls(60);
+    // At 0, 1, 3, 7, 15, 31 s.
+    expect(server.asked).toHaveLength(6);
+    expect(replica.status).toMatchObject({ state: 'starting', address: null, readyAtMs: null });
+    expect(replica.status.failure).toBe(
+      'Server srv-1: it says it is well and does not answer a first request: The engine takes no more requests now.',
+    );
+    expect(states).not.toContain('ready');
+    server.refuses = () => null;
+    await polls(10);
+    expect([replica.status.state, server.asked.length]).toEqual(['ready', 7]);
+    await polls(10);
+    expect(server.asked).toHaveLength(7);
+  });
+
+  it('is asked in its own way; one that refuses every way is not ready', async () => {
+    const failed = new CubitError('engine_failed', 'The engine failed on this request.');
+    const { server, replica } = watched();
+    server.refuses = () => failed;
+    await polls(0);
+    expect([replica.status.state, server.asked]).toEqual(['starting', ['chat', 'completion', 'embedding']]);
+    server.refuses = (kind) => (kind === 'embedding' ? null : failed);
+    await polls(1);
+    expect(replica.status.state).toBe('ready');
   });
 });

@@ -1,5 +1,6 @@
 import type { ConnectEngine, Engine, EngineAddress } from '../../engine/port.ts';
 import type { ReplicaSpec, ReplicaState, ReplicaStatus } from '../port.ts';
+import { warmUpFailure, warmUpMs } from '../warm-up.ts';
 import type { StaticServer } from './fleet.ts';
 
 export interface Surroundings {
@@ -16,6 +17,8 @@ export interface Surroundings {
  * what it runs goes on, and what is sent to it meanwhile is tried on another.
  */
 const MISSED_CHECKS_MAX = 3;
+/** Between two first requests to a server that did not answer the one before. */
+const WARM_UP_WAIT_MS_MAX = 60_000;
 
 /**
  * A replica on a server that somebody else runs: watched, never started or ended. Unhealthy shows as starting, taken
@@ -31,6 +34,8 @@ export class StaticReplica {
   #readyAtMs: number | null = null;
   #restarts = 0;
   #missed = 0;
+  #warmUpFailures = 0;
+  #warmUpFromMs = 0;
   #failure: string | null = null;
   #timer: NodeJS.Timeout | null = null;
   #wake: (() => void) | null = null;
@@ -84,7 +89,27 @@ export class StaticReplica {
     if (this.#stopping !== null) return;
     this.#missed = health.ok ? 0 : this.#missed + 1;
     if (this.#state === 'ready' && this.#missed > 0 && this.#missed < MISSED_CHECKS_MAX) return;
-    this.#show(health.ok ? 'ready' : 'starting', health.ok ? null : `Server ${this.serverId}: ${health.reason}`);
+    if (!health.ok) this.#show('starting', `Server ${this.serverId}: ${health.reason}`);
+    else if (this.#state !== 'ready') await this.#warmUp(engine);
+  }
+
+  /** A first request before anyone else's; one that fails is tried again, later each time. */
+  async #warmUp(engine: Engine): Promise<void> {
+    // Machines of a unit of several answer only together, which their gateway sees to.
+    if (this.#spec.role !== 'unified') return this.#show('ready', null);
+    if (performance.now() < this.#warmUpFromMs) return;
+    try {
+      await warmUpMs(engine);
+      if (this.#stopping !== null) return;
+      this.#warmUpFailures = 0;
+      this.#show('ready', null);
+    } catch (error) {
+      if (this.#stopping !== null) return;
+      const waitMs = Math.min(WARM_UP_WAIT_MS_MAX, this.#around.pollMs * 2 ** this.#warmUpFailures);
+      this.#warmUpFailures += 1;
+      this.#warmUpFromMs = performance.now() + waitMs;
+      this.#show('starting', `Server ${this.serverId}: ${warmUpFailure(error)}`);
+    }
   }
 
   #connect(server: StaticServer): Engine {
