@@ -37,8 +37,8 @@ import { adoptedServers } from './control/server/adopted.ts';
 import { snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
-import { countersOf } from './counters/make.ts';
 import { isId } from './core/ids.ts';
+import { countersOf } from './counters/make.ts';
 import { type AddressGuard, connectEngine } from './engine/connect.ts';
 import { watchKvEvents } from './engine/kv-events/watch.ts';
 import { detectDialect } from './engine/openai-http/detect.ts';
@@ -153,7 +153,7 @@ async function start(
   const gateway = createGateway({
     connect: (address) => connectEngine(address, undefined, guard),
     budgets: budgetLeases({ db: store.db, now: trustedNow }),
-      watchKvEvents,
+    watchKvEvents,
     knownFields,
     now,
     monotonicMs: () => performance.now(),

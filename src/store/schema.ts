@@ -18,7 +18,13 @@ import type { TokenTables } from './token-schema.ts';
  * TypeScript; every other number is a number), `…_us` (work).
  */
 export interface Database
-  extends ElasticTables, OverflowTables, TokenTables, PeopleTables, GateTables, NoticeTables, ModelTables {
+  extends ElasticTables,
+    OverflowTables,
+    TokenTables,
+    PeopleTables,
+    GateTables,
+    NoticeTables,
+    ModelTables {
   tenants: {
     id: string;
     name: string;

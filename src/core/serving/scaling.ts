@@ -25,7 +25,17 @@ export const SCALING_DEFAULTS: ScalingPolicy = {
   tpotMsMax: null,
 };
 
-export const SCALING_CAUSES = ['need', 'backlog', 'latency', 'schedule', 'forecast', 'bounds', 'idle', 'wake', 'hold'] as const;
+export const SCALING_CAUSES = [
+  'need',
+  'backlog',
+  'latency',
+  'schedule',
+  'forecast',
+  'bounds',
+  'idle',
+  'wake',
+  'hold',
+] as const;
 export type ScalingCause = (typeof SCALING_CAUSES)[number];
 
 export interface ExplainedDecision extends ScalingDecision {
