@@ -114,7 +114,14 @@ class Load {
   signals(): ServedSignals[] {
     const totals = { arrivals: 0, arrivedUs: 0, refused: 0, completed: 0, prefillUs: 0 };
     const times = { ttftMsSum: 0, ttftCount: 0, tpotMsSum: 0, tpotCount: 0 };
-    const pools = { batchPerUnit: 8, kvTokensPerUnit: 16_384, kvTokens: 0, queued: 0, queuedUs: 0 };
+    const pools = {
+      batchPerUnit: 8,
+      kvTokensPerUnit: 16_384,
+      kvTokensLikely: 0,
+      prefillStretch: 1,
+      queued: 0,
+      queuedUs: 0,
+    };
     return this.replicas.map(({ replicaId }, i) => {
       const runningOn = new Map([[replicaId, this.#risen.has(i) ? 8 : 0]]);
       return { servedModelId: nameOf('sm', i), ...pools, ...totals, ...times, runningOn };

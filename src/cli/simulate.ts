@@ -1,5 +1,13 @@
 import { type Command, Option } from 'commander';
-import { coefficientFrom, hoursOf, numberFrom, SCALERS, type SimulateFlags, wholeFrom } from './simulate/flags.ts';
+import {
+  coefficientFrom,
+  hoursOf,
+  numberFrom,
+  SCALERS,
+  type SimulateFlags,
+  stepTokensFrom,
+  wholeFrom,
+} from './simulate/flags.ts';
 
 /** `cubit simulate`: a trace through a cluster of simulated units, with the rules that production runs. */
 export function addSimulate(program: Command): void {
@@ -45,6 +53,11 @@ function unitOptions(command: Command): void {
       '--cache-tokens <n>',
       'KV cache of a unit: running sequences and kept prefixes; 0: none are kept',
       wholeFrom(0, 1e9),
+    )
+    .option(
+      '--step-tokens <n>',
+      'tokens of a step at most; auto: as many as keep --tpot-ms with the KV cache half full (default: the unit’s)',
+      stepTokensFrom,
     )
     .option(
       '--units <n>',

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CubitError, toCubitError } from '../core/errors.ts';
 import type { AdmissionView } from '../core/serving/admission.ts';
 import type { HealthView } from '../core/serving/replica-health.ts';
+import { prefillStretch } from '../core/serving/scaling/load.ts';
 import type { InferenceKind } from '../engine/port.ts';
 import { authenticate } from './authenticate.ts';
 import type { GatewayDeps } from './deps.ts';
@@ -10,6 +11,7 @@ import { Exchange } from './exchange.ts';
 import { findModel, listModels } from './models.ts';
 import { serve } from './pipeline.ts';
 import { sendError, sendJson } from './respond.ts';
+import type { ServedModel } from './served.ts';
 import { type Counters, type Sharing, startSharing } from './sharing.ts';
 import type { SignalTotals } from './signals.ts';
 import type { GatewaySnapshot } from './snapshot.ts';
@@ -26,6 +28,8 @@ export interface ServedModelStats extends AdmissionView, Readonly<SignalTotals> 
   /** Sequences a unit decodes together, KV tokens it holds. */
   readonly batchPerUnit: number;
   readonly kvTokensPerUnit: number;
+  /** How many times its own work prefill takes where it fills every step. */
+  readonly prefillStretch: number;
   /** Sequences that run on each replica, draining ones included. */
   readonly runningOn: ReadonlyMap<string, number>;
 }
@@ -191,8 +195,17 @@ function statsOf(state: State): GatewayStats {
       queuedUs: model.queue.workUs,
       batchPerUnit: model.snapshot.batchPerUnit,
       kvTokensPerUnit: model.snapshot.kvTokensPerUnit,
+      prefillStretch: stretchOf(model),
       runningOn: new Map(Array.from(model.replicas.values(), ({ replicaId, running }) => [replicaId, running])),
       ...model.signals,
     })),
   };
+}
+
+/** Without a step model, as where prefill has machines of its own: nothing else is in its steps. */
+function stretchOf({ admission, snapshot }: ServedModel): number {
+  const { latency } = snapshot;
+  if (latency === undefined) return 1;
+  const kvTokens = admission.view(0).kvTokensLikely / Math.max(1, admission.readyUnits);
+  return prefillStretch(latency.step, latency.stepTokensMax, kvTokens);
 }

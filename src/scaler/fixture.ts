@@ -29,7 +29,7 @@ export async function elastic(units = 1, rule: object = RULE, templateId = 'alph
       running.set(replicaId, state === 'ready' ? load.perUnit : 0);
     const none = { arrivals: 0, arrivedUs: 0, refused: 0, completed: 0, prefillUs: 0 };
     const times = { ttftMsSum: 0, ttftCount: 0, tpotMsSum: 0, tpotCount: 0 };
-    const pools = { batchPerUnit: 8, kvTokensPerUnit: 16_384, kvTokens: 0 };
+    const pools = { batchPerUnit: 8, kvTokensPerUnit: 16_384, kvTokensLikely: 0, prefillStretch: 1 };
     return { servedModelId, ...pools, ...none, ...times, queued: load.queued, queuedUs: 0, runningOn: running };
   };
   const scalerOf = (holder: string, ids = newId) =>

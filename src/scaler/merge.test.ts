@@ -4,14 +4,14 @@ import { type GatewaySignals, SignalMerger } from './merge.ts';
 function report(gatewayId: string, atMs: number, changes: object = {}): GatewaySignals {
   const totals = { arrivals: 0, arrivedUs: 0, refused: 0, completed: 0, prefillUs: 0 };
   const times = { ttftMsSum: 0, ttftCount: 0, tpotMsSum: 0, tpotCount: 0 };
-  const pools = { batchPerUnit: 8, kvTokensPerUnit: 16, kvTokens: 3, queued: 2, queuedUs: 5 };
+  const pools = { batchPerUnit: 8, kvTokensPerUnit: 16, kvTokensLikely: 3, prefillStretch: 1, queued: 2, queuedUs: 5 };
   const model = { servedModelId: 'sm-1', ...pools, ...totals, ...times, runningOn: new Map([['r', 4]]), ...changes };
   return { gatewayId, atMs, servedModels: [model] };
 }
 
 test('what is there is the sum of all that are heard', () => {
   const merged = new SignalMerger().merge([report('a', 0), report('b', -9_000)], 0)!.get('sm-1')!;
-  expect(merged).toMatchObject({ queued: 4, queuedUs: 10, kvTokens: 6, batchPerUnit: 8 });
+  expect(merged).toMatchObject({ queued: 4, queuedUs: 10, kvTokensLikely: 6, batchPerUnit: 8 });
   expect(merged.runningOn.get('r')).toBe(8);
 });
 

@@ -93,7 +93,7 @@ function together(a: ServedSignals, b: ServedSignals): ServedSignals {
   for (const [replicaId, running] of b.runningOn) runningOn.set(replicaId, (runningOn.get(replicaId) ?? 0) + running);
   return {
     ...a,
-    kvTokens: a.kvTokens + b.kvTokens,
+    kvTokensLikely: a.kvTokensLikely + b.kvTokensLikely,
     queued: a.queued + b.queued,
     queuedUs: a.queuedUs + b.queuedUs,
     runningOn,

@@ -5,7 +5,10 @@ export interface ServedSignals {
   readonly servedModelId: string;
   readonly batchPerUnit: number;
   readonly kvTokensPerUnit: number;
-  readonly kvTokens: number;
+  /** In the KV cache, of all units together. */
+  readonly kvTokensLikely: number;
+  /** How many times its own work prefill takes where it fills every step. */
+  readonly prefillStretch: number;
   readonly queued: number;
   readonly queuedUs: number;
   /** Requests that came for it, those refused for want of capacity or out of time, and the work that all asked for. */
@@ -57,20 +60,22 @@ export function observe(
   };
   const serving = units.filter((unit) => unit.state !== 'starting');
   const prefillUs = since((signals) => signals.prefillUs);
-  const prefillShare = windowMs === 0 ? 0 : Math.min(1, prefillUs / (windowMs * 1_000) / Math.max(1, serving.length));
-  const kvShare = Math.min(1, now.kvTokens / (now.kvTokensPerUnit * Math.max(1, serving.length)));
+  const each = Math.max(1, serving.length);
+  const prefillMs = (now.prefillStretch * prefillUs) / 1_000;
+  const prefillShare = windowMs === 0 ? 0 : Math.min(1, prefillMs / windowMs / each);
+  const kvShare = Math.min(1, now.kvTokensLikely / (now.kvTokensPerUnit * each));
   const count = (state: LivingUnit['state']) => units.filter((unit) => unit.state === state).length;
   const ttfts = since((signals) => signals.ttftCount);
   const tpots = since((signals) => signals.tpotCount);
   return {
     windowMs,
     units: units.map(({ unitId, replicaIds, state, sinceMs }) => {
-      const each = replicaIds.map((replicaId) => now.runningOn.get(replicaId) ?? 0);
-      const running = each.reduce((sum, one) => sum + one, 0);
+      const sequences = replicaIds.map((replicaId) => now.runningOn.get(replicaId) ?? 0);
+      const running = sequences.reduce((sum, one) => sum + one, 0);
       const shares =
         state === 'starting'
           ? { batchShare: 0, kvShare: 0, prefillShare: 0 }
-          : { batchShare: Math.min(1, Math.max(...each) / now.batchPerUnit), kvShare, prefillShare };
+          : { batchShare: Math.min(1, Math.max(...sequences) / now.batchPerUnit), kvShare, prefillShare };
       return { unitId, state, sinceMs, running, ...shares };
     }),
     startingUnits: count('starting'),

@@ -2,7 +2,15 @@ import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ATTAINMENTS, FIXED_COEFFICIENT, type PolicyReport } from '../../evaluate/elasticity.ts';
-import { hoursOf, numberFrom, SCALERS, type ScalerName, type SimulateFlags, wholeFrom } from '../simulate/flags.ts';
+import {
+  hoursOf,
+  numberFrom,
+  SCALERS,
+  type ScalerName,
+  type SimulateFlags,
+  stepTokensFrom,
+  wholeFrom,
+} from '../simulate/flags.ts';
 
 type Flags = Omit<SimulateFlags, 'scaler' | 'admission' | 'routing' | 'target'> & {
   readonly max: number;
@@ -25,6 +33,12 @@ export function addEvaluateElasticity(program: Command, group: Command): void {
     .option('--jitter-s <s>', 'how far copies of a request lie from it, with --rate-scale', numberFrom(0, 600), 2)
     .option('--template <id>', 'unit: a template of the catalogue (default: Llama 3.1 8B as measured on one RTX 4090)')
     .option('--unit <file>', 'unit: JSON of your own step model (docs/simulator.md)')
+    .option(
+      '--step-tokens <n>',
+      'tokens of a step at most; auto: as many as keep --tpot-ms with the KV cache half full',
+      stepTokensFrom,
+      'auto',
+    )
     .option('--min <n>', 'units at least', wholeFrom(0, 10_000), 1)
     .option('--max <n>', 'units at most', wholeFrom(1, 10_000), 200)
     .option('--startup-s <s>', 'launch to ready', numberFrom(0, 86_400), 180)

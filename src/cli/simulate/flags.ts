@@ -7,6 +7,7 @@ export interface SimulateFlags {
   readonly format?: FileFormat | 'servegen' | 'rates';
   readonly units?: number;
   readonly cacheTokens?: number;
+  readonly stepTokens?: number | 'auto';
   readonly routing: 'cubit' | 'round-robin' | 'least-loaded' | 'session';
   readonly admission: 'cubit' | 'flat-tokens' | 'in-flight' | 'none';
   readonly flatTokensPerS?: number;
@@ -62,6 +63,11 @@ export function wholeFrom(min: number, max: number): (text: string) => number {
 /** `auto`: the cheapest that reaches the target, found in hindsight. */
 export function coefficientFrom(text: string): number | 'auto' {
   return text === 'auto' ? text : numberFrom(0.1, 100)(text);
+}
+
+/** `auto`: what keeps the TPOT target. */
+export function stepTokensFrom(text: string): number | 'auto' {
+  return text === 'auto' ? text : wholeFrom(1, 1e6)(text);
 }
 
 /** `6-18`: hours of the trace. */

@@ -7,7 +7,8 @@ import { unitOfTemplate } from '../../sim/template-unit.ts';
 import { parseFile } from '../files.ts';
 import type { SimulateFlags } from './flags.ts';
 
-export type UnitFlags = Pick<SimulateFlags, 'template' | 'unit' | 'cacheTokens'>;
+export type UnitFlags = Pick<SimulateFlags, 'template' | 'unit' | 'cacheTokens'> &
+  Partial<Pick<SimulateFlags, 'stepTokens' | 'tpotMs'>>;
 
 export interface ChosenUnit {
   readonly name: string;
@@ -58,11 +59,37 @@ export async function chooseUnit(flags: UnitFlags, traceBlockTokens: number): Pr
   const prefixCaching = flags.cacheTokens !== 0;
   const { config } = base;
   if (config.kind === 'unified') {
-    return { ...base, config: { kind: 'unified', engine: { ...config.engine, ...over, prefixCaching } } };
+    return {
+      ...base,
+      config: {
+        kind: 'unified',
+        engine: { ...config.engine, ...over, ...stepTokensOf(flags, config.engine), prefixCaching },
+      },
+    };
   }
   // Decode machines find what is handed over; the cache that is asked about is that of prefill.
   const decode = { ...config.decode, ...over, prefixCaching: true };
-  return { ...base, config: { ...config, prefill: { ...config.prefill, ...over, prefixCaching }, decode } };
+  // Nothing decodes beside prefill there, so it keeps no TPOT.
+  const given = typeof flags.stepTokens === 'number' ? { stepTokensMax: flags.stepTokens } : {};
+  return { ...base, config: { ...config, prefill: { ...config.prefill, ...over, ...given, prefixCaching }, decode } };
+}
+
+/** Where chunks get no smaller, whatever is promised. */
+const STEP_TOKENS_MIN = 64;
+
+/**
+ * As an engine is configured for its tier: `auto` is the most prefill tokens, in multiples of 64, that a step takes beside
+ * a half-full KV cache and batch without being longer than the TPOT target; never more than the unit's own.
+ */
+function stepTokensOf({ stepTokens, tpotMs }: UnitFlags, engine: EngineConfig): { readonly stepTokensMax?: number } {
+  if (stepTokens === undefined) return {};
+  if (stepTokens !== 'auto') return { stepTokensMax: stepTokens };
+  if (tpotMs === undefined) return {};
+  const { kvTokens, sequencesMax, step } = engine;
+  const restUs = step.tau0Us + (step.tau3Us * sequencesMax + (step.tau4Us + step.tau5Us) * kvTokens) / 2;
+  const tokens = step.tau1Us > 0 ? (1000 * tpotMs - restUs) / step.tau1Us : engine.stepTokensMax;
+  const whole = STEP_TOKENS_MIN * Math.floor(tokens / STEP_TOKENS_MIN);
+  return { stepTokensMax: Math.min(engine.stepTokensMax, Math.max(STEP_TOKENS_MIN, whole)) };
 }
 
 async function baseUnit({ template, unit }: UnitFlags): Promise<ChosenUnit> {

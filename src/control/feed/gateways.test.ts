@@ -18,6 +18,8 @@ const stats = (utilization: number, warningEpisode: number | null): ServedModelS
   readyUnits: 1,
   running: 2,
   kvTokens: 0,
+  kvTokensLikely: 0,
+  prefillStretch: 1,
   outstandingUs: 0,
   reservedUs: 0,
   settledUs: 0,

@@ -160,7 +160,7 @@ describe('reservation', () => {
         for (const held of open) admission.settle(held, held.work, nowMs);
         admission.setLimits({ ...LIMITS, readyUnits: 1 }, nowMs);
         const end = admission.view(nowMs + 1e9);
-        expect(end).toMatchObject({ levelUs: 0, running: 0, kvTokens: 0, outstandingUs: 0 });
+        expect(end).toMatchObject({ levelUs: 0, running: 0, kvTokens: 0, kvTokensLikely: 0, outstandingUs: 0 });
         expect(end.reservedUs).toBe(end.settledUs + end.returnedUs);
       }),
     );

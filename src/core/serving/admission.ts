@@ -70,6 +70,8 @@ export interface AdmissionView extends AdmissionTotals {
   /** Sequences that were let in and are not settled. */
   readonly running: number;
   readonly kvTokens: number;
+  /** What they likely hold of it. */
+  readonly kvTokensLikely: number;
   readonly outstandingUs: number;
 }
 
@@ -257,6 +259,7 @@ export class Admission {
       readyUnits: this.#limits.readyUnits,
       running: this.#running,
       kvTokens: this.#kvTokens,
+      kvTokensLikely: Math.max(0, Math.min(this.#kvTokens, this.#typicalKvTokens)),
       outstandingUs: this.#outstandingUs,
       reservedUs: this.#reservedUs,
       settledUs: this.#settledUs,

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { prefillStretch } from './scaling/load.ts';
 import type { ScalingObservation } from './scaling/observation.ts';
 import { headroom, Scaling, type ScalingPolicy } from './scaling.ts';
 
@@ -123,6 +124,14 @@ test('from zero the first request that waits or was refused wakes one unit', () 
   ]);
   expect(decisions.slice(0, -1).every((one) => one.units === 0)).toBe(true);
   expect(decisions.at(-1)).toMatchObject({ units: 1, cause: 'wake' });
+});
+
+test('prefill takes its own time and that of the steps it is in', () => {
+  const step = { tau0Us: 20_000, tau1Us: 100, tau2Us: 0, tau3Us: 0, tau4Us: 0.1, tau5Us: 0.1 };
+  // A step of 400 tokens: 20 + 40 ms, and 20 ms for 100,000 tokens of cache.
+  expect(prefillStretch(step, 400, 0)).toBeCloseTo(60 / 40);
+  expect(prefillStretch(step, 400, 100_000)).toBeCloseTo(80 / 40);
+  expect(prefillStretch({ ...step, tau1Us: 0 }, 400, 0)).toBe(1);
 });
 
 test('latency above its target asks for more', () => {

@@ -38,6 +38,7 @@ export class Machine implements Candidate {
   outstandingUs = 0;
   prefillAheadUs = 0;
   kvTokensReserved = 0;
+  #kvTokensTypical = 0;
   /** Tokens of all requests sent here, prompt and output. */
   assignedTokens = 0;
   /** null until its unit is ready. */
@@ -68,6 +69,11 @@ export class Machine implements Candidate {
     return this.config.kvTokens;
   }
 
+  /** As admission counts them. */
+  get kvTokensLikely(): number {
+    return Math.max(0, Math.min(this.kvTokensReserved, this.#kvTokensTypical));
+  }
+
   take(job: Job, request: Omit<EngineRequest, 'atMs'>, charged: Work, nowMs: number): void {
     job.machine = this;
     job.charged = charged;
@@ -76,6 +82,7 @@ export class Machine implements Candidate {
     this.outstandingUs += totalUs(charged);
     this.prefillAheadUs += charged.prefillUs;
     this.kvTokensReserved += job.estimate.kvTokens;
+    this.#kvTokensTypical += kvTypicalOf(job);
     this.assignedTokens += request.promptTokens + request.outputTokens;
     this.engine.arrive(sequenceOf(this.config, { ...request, atMs: nowMs }, job.id));
   }
@@ -92,6 +99,7 @@ export class Machine implements Candidate {
     this.outstandingUs -= prefilled ? job.charged.decodeUs : totalUs(job.charged);
     if (!prefilled) this.prefillAheadUs -= job.charged.prefillUs;
     this.kvTokensReserved -= job.estimate.kvTokens;
+    this.#kvTokensTypical -= kvTypicalOf(job);
   }
 
   /** What it did since the last call. */
@@ -106,4 +114,8 @@ export class Machine implements Candidate {
     const job = this.jobs.get(sequence.index);
     if (job !== undefined) this.happened.push({ kind, job, sequence, atMs });
   }
+}
+
+function kvTypicalOf({ estimate: { kvTokens, typical } }: Job): number {
+  return typical?.kvTokens ?? kvTokens;
 }

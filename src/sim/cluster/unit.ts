@@ -1,3 +1,4 @@
+import { prefillStretch } from '../../core/serving/scaling/load.ts';
 import type { UnitObservation } from '../../core/serving/scaling/observation.ts';
 import { coefficientsOf } from '../../core/serving/work.ts';
 import type { EngineConfig } from '../engine-types.ts';
@@ -37,18 +38,20 @@ export class SimUnit {
     return this.machines.reduce((sum, machine) => sum + machine.outstandingUs, 0);
   }
 
-  /** What a gateway can know (scaler/observe.ts): the cache as reserved, prefill as done. Shares are of the fuller role. */
+  /** What a gateway can know (scaler/observe.ts): the cache as admission counts it, prefill as done. Shares are of the fuller role. */
   observe(nowMs: number, windowMs: number): UnitObservation {
     let batchShare = 0;
     let kvShare = 0;
     let prefillShare = 0;
     for (const machine of this.machines) {
       const { config } = machine;
+      const stretch =
+        machine.role === 'unified' ? prefillStretch(config.step, config.stepTokensMax, machine.kvTokensLikely) : 1;
       const use = machine.useSince(nowMs);
       const share = (ms: number) => (windowMs <= 0 ? 0 : Math.min(1, Math.max(0, ms / windowMs)));
       batchShare = Math.max(batchShare, share(use.runningMs / config.sequencesMax));
-      kvShare = Math.max(kvShare, Math.min(1, machine.kvTokensReserved / config.kvTokens));
-      prefillShare = Math.max(prefillShare, share(use.prefillUs / 1_000));
+      kvShare = Math.max(kvShare, Math.min(1, machine.kvTokensLikely / config.kvTokens));
+      prefillShare = Math.max(prefillShare, share((stretch * use.prefillUs) / 1_000));
     }
     const state = this.state === 'released' ? 'draining' : this.state;
     return {

@@ -1,7 +1,18 @@
+import type { StepModel } from '../work.ts';
 import type { ScalingObservation, UnitObservation } from './observation.ts';
 
 /** Before anything runs: sequences in a full unit. */
 const FULL_UNIT_REQUESTS = 64;
+
+/**
+ * How many times its own work prefill takes where it fills every step: a step of `stepTokens` prompt tokens also costs what
+ * a step costs without them and reads the cache of what decodes (`kvTokens`): 1 + (τ0 + (τ4 + τ5)·K) ÷ (τ1·tokens). A unit
+ * whose steps are all full of prefill has done so much less of it than time has passed.
+ */
+export function prefillStretch(step: StepModel, stepTokens: number, kvTokens: number): number {
+  const ownUs = step.tau1Us * stepTokens;
+  return ownUs > 0 ? 1 + (step.tau0Us + (step.tau4Us + step.tau5Us) * kvTokens) / ownUs : 1;
+}
 
 /** How full a unit is: its batch, its KV cache or its prefill budget, whichever is nearest to its end; 0 to 1. */
 export function occupancyOf({ batchShare, kvShare, prefillShare }: UnitObservation): number {

@@ -13,9 +13,9 @@ export interface UnitObservation {
   readonly running: number;
   /** Sequences that decode or prefill ÷ the tier's batch B*, mean since the last observation; 0 to 1. */
   readonly batchShare: number;
-  /** Tokens in the KV cache that running sequences hold ÷ those it has, now; 0 to 1. */
+  /** Tokens in the KV cache that running sequences likely hold ÷ those it has, now; 0 to 1. */
   readonly kvShare: number;
-  /** Share of the time since the last observation in which steps were full of prefill; 0 to 1. */
+  /** Prefill since the last observation ÷ what steps full of it would have done; 0 to 1. */
   readonly prefillShare: number;
 }
 
