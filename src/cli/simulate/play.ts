@@ -1,6 +1,6 @@
-import { FutureNeed } from '../../sim/baselines/oracle.ts';
+import { type CacheNeed, FutureNeed } from '../../sim/baselines/oracle.ts';
 import { type SimulationRun, simulateCluster } from '../../sim/cluster/simulate.ts';
-import type { ClusterConfig } from '../../sim/cluster/types.ts';
+import type { ClusterConfig, UnitConfig } from '../../sim/cluster/types.ts';
 import { ratesOf } from '../../sim/cluster/unit.ts';
 import type { ScalerName, SimulateFlags } from './flags.ts';
 import { gateOf, routeOf, scalerOf } from './policies.ts';
@@ -43,7 +43,8 @@ export class Player {
   }
 
   #future(): FutureNeed {
-    this.#need ??= new FutureNeed(this.#trace.open(), ratesOf(this.#unit.config).coefficients);
+    const { config } = this.#unit;
+    this.#need ??= new FutureNeed(this.#trace.open(), ratesOf(config).coefficients, cacheNeedOf(config));
     return this.#need;
   }
 
@@ -64,6 +65,11 @@ export class Player {
       seed: flags.seed,
     };
   }
+}
+
+function cacheNeedOf(unit: UnitConfig): CacheNeed {
+  const { kvTokens, step } = unit.kind === 'unified' ? unit.engine : unit.decode;
+  return { kvTokens: ratesOf(unit).kvTokens, tpotMs: (step.tau0Us + (step.tau4Us * kvTokens) / 2) / 1000 };
 }
 
 export function sloOf({ tpotMs, ttftFactor, ttftMs }: SimulateFlags): ClusterConfig['slo'] {

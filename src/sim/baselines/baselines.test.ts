@@ -138,4 +138,14 @@ describe('other scalers', () => {
     const at = (nowMs: number) => oracle.decide(observed(1, 0, { startupMs: 60_000 }), nowMs).desiredUnits;
     expect([at(100_000), at(200_000), at(350_000), at(600_000)]).toEqual([0, 4, 4, 0]);
   });
+
+  it('counts the cache that long answers hold, for as long as they decode', () => {
+    const free = { p0Us: 0, p1Us: 0, p2Us: 0, d1Us: 0, d2Us: 0 };
+    const rows = Array.from({ length: 10 }, () => ({ atMs: 300_000, promptTokens: 500, outputTokens: 1_000 }));
+    const need = new FutureNeed(rows, free, { kvTokens: 2_000, tpotMs: 100 });
+    // 10 × (500 + 1,000 ÷ 2) tokens for 100 s.
+    expect(need.maxIn(340_000, 360_000)).toBeCloseTo(5);
+    expect(need.maxIn(0, 280_000)).toBe(0);
+    expect(need.maxIn(420_000, 500_000)).toBe(0);
+  });
 });

@@ -4,28 +4,58 @@ import type { TraceRequest } from '../../workload/trace.ts';
 
 const BIN_MS = 10_000;
 
-/** Work of a trace, true lengths and all, in units over time: what a clairvoyant schedule knows. */
-export class FutureNeed {
-  readonly #bins: number[] = [];
+/** KV cache that requests take, where that is what units lack. */
+export interface CacheNeed {
+  /** Of a unit. */
+  readonly kvTokens: number;
+  /** Time per token of a unit whose cache is half full. */
+  readonly tpotMs: number;
+}
 
-  constructor(trace: Iterable<TraceRequest>, coefficients: WorkCoefficients) {
+/**
+ * What a trace needs of units over time, true lengths and all, as a clairvoyant schedule knows it: the more of the work
+ * that comes, and of the KV cache that is in use while answers grow.
+ */
+export class FutureNeed {
+  readonly #work: number[] = [];
+  readonly #cache: number[] = [];
+
+  constructor(trace: Iterable<TraceRequest>, coefficients: WorkCoefficients, cache?: CacheNeed) {
     for (const { atMs, outputTokens, promptTokens } of trace) {
       const tokens = {
         promptTokens: Math.max(1, promptTokens),
         cachedTokens: 0,
         outputTokens: Math.max(1, outputTokens),
       };
-      const bin = Math.floor(atMs / BIN_MS);
-      while (this.#bins.length <= bin) this.#bins.push(0);
-      this.#bins[bin] = (this.#bins[bin] as number) + totalUs(workOf(coefficients, tokens)) / (1000 * BIN_MS);
+      const work = totalUs(workOf(coefficients, tokens)) / (1000 * BIN_MS);
+      add(this.#work, Math.floor(atMs / BIN_MS), work);
+      if (cache !== undefined) this.#hold(atMs, tokens, cache);
     }
+  }
+
+  /** Prompt and half of the answer, on average, for as long as it decodes. */
+  #hold(
+    atMs: number,
+    { outputTokens, promptTokens }: { readonly outputTokens: number; readonly promptTokens: number },
+    { kvTokens, tpotMs }: CacheNeed,
+  ): void {
+    const endMs = atMs + tpotMs * outputTokens;
+    const units = (promptTokens + outputTokens / 2) / kvTokens;
+    for (let bin = Math.floor(atMs / BIN_MS); bin * BIN_MS < endMs; bin += 1) {
+      const ms = Math.min(endMs, (bin + 1) * BIN_MS) - Math.max(atMs, bin * BIN_MS);
+      add(this.#cache, bin, (units * ms) / BIN_MS);
+    }
+  }
+
+  #at(bin: number): number {
+    return Math.max(this.#work[bin] ?? 0, this.#cache[bin] ?? 0);
   }
 
   /** The most in [fromMs, untilMs], each moment the mean of the 30 s around it: queues even out what is shorter. */
   maxIn(fromMs: number, untilMs: number): number {
     let max = 0;
     for (let bin = Math.max(0, Math.floor(fromMs / BIN_MS)); bin <= Math.floor(untilMs / BIN_MS); bin += 1) {
-      const around = ((this.#bins[bin - 1] ?? 0) + (this.#bins[bin] ?? 0) + (this.#bins[bin + 1] ?? 0)) / 3;
+      const around = (this.#at(bin - 1) + this.#at(bin) + this.#at(bin + 1)) / 3;
       max = Math.max(max, around);
     }
     return max;
@@ -46,4 +76,9 @@ export class OracleScaler implements Scaler {
     const need = this.#need.maxIn(nowMs - 60_000, nowMs + startupMs + 60_000);
     return { desiredUnits: Math.ceil(this.#coefficient * need), reason: `${need.toFixed(1)} units of work to come` };
   }
+}
+
+function add(bins: number[], bin: number, value: number): void {
+  while (bins.length <= bin) bins.push(0);
+  bins[bin] = (bins[bin] as number) + value;
 }
