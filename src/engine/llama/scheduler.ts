@@ -4,10 +4,10 @@ import type { CacheClient } from './cache-client.ts';
 import type { FinishReason, Generation } from './generation.ts';
 import type { KvStates } from './kv-state.ts';
 import type { LoadedModel } from './model.ts';
-import { PrefillOrder } from './prefill-order.ts';
 import { BLOCK_TOKENS } from './prefix-pool.ts';
 import type { Reclaimer } from './reclaim.ts';
 import { chooseSlot, type IdleSlot, reusableTokens } from './slots.ts';
+import { StepPlan } from './step-plan.ts';
 import { paramsOf, type Transfer } from './transfer.ts';
 
 /**
@@ -50,7 +50,7 @@ export class Scheduler {
   readonly #onBroken: (error: unknown) => void;
   readonly #reclaimer: Reclaimer;
   readonly #waiting: Generation[] = [];
-  readonly #prefills = new PrefillOrder();
+  readonly #plan = new StepPlan();
   #uses = 0;
   #failuresInARow = 0;
   #stepping = false;
@@ -221,12 +221,11 @@ export class Scheduler {
       const { prefillTokensLeft } = generation;
       return { slot, generation, salt: slot.salt, lastUsed: slot.lastUsed, prefillTokensLeft };
     });
-    const chunks = this.#prefills.chunks(running, PREFILL_TOKENS_PER_STEP, performance.now());
+    const chunks = this.#plan.next(running, PREFILL_TOKENS_PER_STEP, performance.now());
     const work: Promise<void>[] = [];
     for (const one of running.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
-      const chunk = chunks.get(one) ?? 0;
-      if (one.prefillTokensLeft > 0 && chunk === 0) continue;
-      work.push(this.#advance(one.slot, one.generation, chunk));
+      const chunk = chunks.get(one);
+      if (chunk !== undefined) work.push(this.#advance(one.slot, one.generation, chunk));
     }
     await Promise.all(work);
   }
