@@ -36,6 +36,9 @@ export interface SchedulerTotals {
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly outputTokens: number;
+  /** Running ones whose client left, and from then until their sequences were free: what was left of a step. */
+  readonly cancels: number;
+  readonly cancelFreeMs: number;
 }
 
 /**
@@ -54,7 +57,8 @@ export class Scheduler {
   #uses = 0;
   #failuresInARow = 0;
   #stepping = false;
-  #totals = { promptTokens: 0, cachedTokens: 0, outputTokens: 0 };
+  #totals = { promptTokens: 0, cachedTokens: 0, outputTokens: 0, cancels: 0, cancelFreeMs: 0 };
+  #lastCancelMs = 0;
 
   /** `onBroken` is called when the native context fails again and again. */
   constructor(
@@ -97,6 +101,11 @@ export class Scheduler {
     return this.#totals;
   }
 
+  /** When a client of a running one was last seen to leave, epoch milliseconds; 0: never. */
+  get lastCancelMs(): number {
+    return this.#lastCancelMs;
+  }
+
   /** Queues a generation. Throws `engine_unavailable` when as many as allowed wait already, `unsupported_feature`. */
   submit(generation: Generation): void {
     if (generation.transfer !== null) this.#sharing();
@@ -114,6 +123,11 @@ export class Scheduler {
   /** Takes a generation out: at once while it waits, else at the end of the step. No event comes after. */
   cancel(generation: Generation): void {
     generation.cancelled = true;
+    const isRunning = this.#slots.some(({ running }) => running === generation);
+    if (isRunning) {
+      this.#lastCancelMs = Date.now();
+      generation.cancelledAtMs = performance.now();
+    }
     const at = this.#waiting.indexOf(generation);
     if (at !== -1) this.#waiting.splice(at, 1);
     this.#wake();
@@ -291,6 +305,10 @@ export class Scheduler {
     await generation.release();
     slot.tokens = slot.sequence.contextTokens;
     slot.running = null;
+    if (generation.cancelledAtMs !== null) {
+      this.#totals.cancels += 1;
+      this.#totals.cancelFreeMs += performance.now() - generation.cancelledAtMs;
+    }
     this.#reclaimer.samplerEnded();
   }
 }
