@@ -8,26 +8,27 @@ import { weightsWithProgress } from '../cli/weights.ts';
 import { loadConfig } from '../config.ts';
 import { createLog } from '../log.ts';
 import { startCubit } from '../main.ts';
-import { CancelGroup } from './client.ts';
-import { flood, quiet, type Tenant } from './flood/traffic.ts';
+import { type Phase, phase, type Sample, type Tenant } from './flood/traffic.ts';
 import { percentilesOf } from './statistics.ts';
 
 /**
  * `npm run bench:flood`: two tenants on one pool of the real embedded engine, on state of its own. One sends a request now
  * and then; in every other phase the other floods, open loop, many times what the unit can do. Prints the first tenant's
- * time to first token, waiting included, alone and under the flood.
+ * time to first token, waiting included, alone and under the flood. Phases are short and take turns, so that what else the
+ * machine does meets both; after `--minutes` no more begin.
  */
 const { values: flags } = parseArgs({
   options: {
-    requests: { type: 'string', default: '12' },
-    rounds: { type: 'string', default: '2' },
+    requests: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '8' },
+    minutes: { type: 'string', default: '4' },
     'flood-per-s': { type: 'string', default: '4' },
-    'prompt-tokens': { type: 'string', default: '150' },
+    'prompt-tokens': { type: 'string', default: '100' },
     json: { type: 'boolean', default: false },
   },
 });
-const [requests, rounds] = [whole('requests', 1, 1_000), whole('rounds', 1, 20)];
-const [floodPerS, promptTokens] = [whole('flood-per-s', 1, 100), whole('prompt-tokens', 1, 1_500)];
+const [requests, rounds, minutes] = [whole('requests', 1, 1_000), whole('rounds', 1, 100), whole('minutes', 1, 60)];
+const [floodPerS, promptTokens] = [whole('flood-per-s', 1, 100), whole('prompt-tokens', 20, 1_500)];
 const READY_MS_MAX = 120_000;
 const GOAL = 1.5;
 
@@ -60,26 +61,22 @@ async function run() {
   };
   const [one, other] = [await tenant('quiet'), await tenant('flood')];
   await untilReady();
-  const alone: number[] = [];
-  const under: number[] = [];
-  const shape = { requests, promptTokens };
-  await quiet(one, { requests: 2, promptTokens }, 0);
-  let flooded = { sent: 0, answered: 0, refused: 0, dropped: 0 };
-  for (let round = 0; round < rounds; round += 1) {
-    alone.push(...(await quiet(one, shape, 1 + 2 * round)));
-    const group = new CancelGroup();
-    const flooding = flood(other, floodPerS, group, round);
-    under.push(...(await quiet(one, shape, 2 + 2 * round)));
-    group.cancel();
-    const more = await flooding;
-    flooded = {
-      sent: flooded.sent + more.sent,
-      answered: flooded.answered + more.answered,
-      refused: flooded.refused + more.refused,
-      dropped: flooded.dropped + more.dropped,
-    };
+  const shape = { requests, promptTokens, floodPerS };
+  await phase(one, null, { ...shape, requests: 2 }, 0);
+  const [alone, under]: [Phase[], Phase[]] = [[], []];
+  const endMs = performance.now() + minutes * 60_000;
+  for (let round = 0; round < rounds && performance.now() < endMs; round += 1) {
+    alone.push(await phase(one, null, shape, 1 + 2 * round));
+    under.push(await phase(one, other, shape, 2 + 2 * round));
+    const last = [alone, under].map((phases) => medianMs(phases.at(-1)?.samples ?? []).toFixed(0));
+    const load = under.at(-1)?.loadAverage.toFixed(1);
+    console.error(`round ${round + 1} of ${rounds}: p50 alone ${last[0]} ms, under flood ${last[1]} ms (load ${load})`);
   }
-  return { alone, under, flooded };
+  return { alone, under };
+}
+
+function medianMs(samples: readonly Sample[]): number {
+  return percentilesOf(samples.map(({ ttftMs }) => ttftMs))?.p50 ?? Number.NaN;
 }
 
 async function untilReady(): Promise<void> {
@@ -89,20 +86,51 @@ async function untilReady(): Promise<void> {
   }
 }
 
-function report({ alone, under, flooded }: Awaited<ReturnType<typeof run>>): void {
-  const [aloneMs, underMs] = [percentilesOf(alone), percentilesOf(under)];
-  if (aloneMs === null || underMs === null) throw new Error('the quiet tenant got no answer');
-  const p95Ratio = underMs.p95 / aloneMs.p95;
-  const lost = 2 * requests * rounds - alone.length - under.length;
-  const result = { ttftMsAlone: aloneMs, ttftMsUnderFlood: underMs, p95Ratio, goal: GOAL, quietLost: lost, flooded };
-  if (flags.json) console.log(JSON.stringify(result, null, 2));
-  else {
-    const row = ({ p50, p95 }: { p50: number; p95: number }) => `p50 ${p50.toFixed(0)} ms, p95 ${p95.toFixed(0)} ms`;
-    console.log(`quiet tenant's TTFT alone:       ${row(aloneMs)} (${alone.length} requests)`);
-    console.log(`quiet tenant's TTFT under flood: ${row(underMs)} (${under.length} requests, ${lost} lost)`);
-    console.log(`p95 under flood ÷ alone:         ${p95Ratio.toFixed(2)} (goal: at most ${GOAL})`);
-    console.log(`flood: ${JSON.stringify(flooded)}`);
+function report({ alone, under }: Awaited<ReturnType<typeof run>>): void {
+  const [quietAlone, quietUnder] = [figuresOf(alone), figuresOf(under)];
+  const dropped = under.reduce((total, phase) => total + phase.dropped, 0);
+  const load = loads([...alone, ...under]);
+  const result = {
+    alone: quietAlone,
+    underFlood: quietUnder,
+    p50Ratio: quietUnder.ttftMs.p50 / quietAlone.ttftMs.p50,
+    p95Ratio: quietUnder.ttftMs.p95 / quietAlone.ttftMs.p95,
+    goal: GOAL,
+    flood: { perS: floodPerS, ends: endsOf(under.map(({ floodEnds }) => floodEnds)), dropped },
+    loadAverage: { from: Math.min(...load), to: Math.max(...load) },
+  };
+  if (flags.json) {
+    console.log(JSON.stringify(result, null, 2));
+    return;
   }
+  const row = ({ ttftMs, waitMs, ends }: typeof quietAlone) =>
+    `p50 ${ttftMs.p50.toFixed(0)} ms, p95 ${ttftMs.p95.toFixed(0)} ms; of it waiting to be let in p95 ` +
+    `${waitMs.p95.toFixed(0)} ms (${JSON.stringify(ends)})`;
+  console.log(`quiet tenant's TTFT alone:       ${row(quietAlone)}`);
+  console.log(`quiet tenant's TTFT under flood: ${row(quietUnder)}`);
+  console.log(`under flood ÷ alone:             p50 ${result.p50Ratio.toFixed(2)}, p95 ${result.p95Ratio.toFixed(2)}`);
+  console.log(`goal:                            p95 at most ${GOAL}`);
+  console.log(`flood:                           ${JSON.stringify(result.flood)}`);
+  console.log(`load average of the machine:     ${JSON.stringify(result.loadAverage)}`);
+}
+
+function figuresOf(phases: readonly Phase[]) {
+  const samples = phases.flatMap((phase) => phase.samples);
+  const ttftMs = percentilesOf(samples.map((sample) => sample.ttftMs));
+  const waitMs = percentilesOf(samples.map((sample) => sample.waitMs));
+  const ends = endsOf(phases.map(({ quietEnds }) => quietEnds));
+  if (ttftMs !== null && waitMs !== null) return { ttftMs, waitMs, ends };
+  throw new Error(`the quiet tenant got no answer: ${JSON.stringify(ends)}`);
+}
+
+function endsOf(parts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const all: Record<string, number> = {};
+  for (const part of parts) for (const [end, times] of Object.entries(part)) all[end] = (all[end] ?? 0) + times;
+  return all;
+}
+
+function loads(phases: readonly Phase[]): readonly number[] {
+  return phases.map(({ loadAverage }) => loadAverage);
 }
 
 function whole(name: keyof typeof flags, min: number, max: number): number {

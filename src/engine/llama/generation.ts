@@ -34,6 +34,8 @@ export class Generation {
   /** The reader is slow: it holds its sequence but takes no part in steps. */
   paused = false;
   cancelled = false;
+  /** Since when, where it held a sequence; monotonic. */
+  cancelledAtMs: number | null = null;
   cachedTokens = 0;
   readonly #loaded: LoadedModel;
   readonly #options: ReturnType<typeof evaluateOptions>;

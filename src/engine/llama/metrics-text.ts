@@ -5,6 +5,10 @@ export interface WorkerGauges {
   readonly promptTokensTotal: number;
   readonly cachedTokensTotal: number;
   readonly outputTokensTotal: number;
+  readonly cancelsTotal: number;
+  readonly cancelFreeS: number;
+  /** Epoch; 0: never. */
+  readonly lastCancelS: number;
 }
 
 /** The worker's own metrics in Prometheus' text format. */
@@ -16,6 +20,9 @@ export function workerMetricsText(gauges: WorkerGauges, model: string): string {
     ['prompt_tokens_total', 'counter', 'Prompt tokens, cached ones included.', gauges.promptTokensTotal],
     ['cached_tokens_total', 'counter', 'Prompt tokens whose KV state was reused.', gauges.cachedTokensTotal],
     ['output_tokens_total', 'counter', 'Tokens drawn.', gauges.outputTokensTotal],
+    ['cancels_total', 'counter', 'Running requests whose client left.', gauges.cancelsTotal],
+    ['cancel_free_seconds_total', 'counter', 'From seeing that until the sequence was free.', gauges.cancelFreeS],
+    ['last_cancel_timestamp_seconds', 'gauge', 'When that was last seen.', gauges.lastCancelS],
   ];
   const label = `{model="${model.replace(/[\\"\n]/g, '_')}"}`;
   return rows

@@ -4,10 +4,10 @@ import type { CacheClient } from './cache-client.ts';
 import type { FinishReason, Generation } from './generation.ts';
 import type { KvStates } from './kv-state.ts';
 import type { LoadedModel } from './model.ts';
-import { PrefillOrder } from './prefill-order.ts';
 import { BLOCK_TOKENS } from './prefix-pool.ts';
 import type { Reclaimer } from './reclaim.ts';
 import { chooseSlot, type IdleSlot, reusableTokens } from './slots.ts';
+import { StepPlan } from './step-plan.ts';
 import { paramsOf, type Transfer } from './transfer.ts';
 
 /**
@@ -36,6 +36,9 @@ export interface SchedulerTotals {
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly outputTokens: number;
+  /** Running ones whose client left, and from then until their sequences were free: what was left of a step. */
+  readonly cancels: number;
+  readonly cancelFreeMs: number;
 }
 
 /**
@@ -50,11 +53,12 @@ export class Scheduler {
   readonly #onBroken: (error: unknown) => void;
   readonly #reclaimer: Reclaimer;
   readonly #waiting: Generation[] = [];
-  readonly #prefills = new PrefillOrder();
+  readonly #plan = new StepPlan();
   #uses = 0;
   #failuresInARow = 0;
   #stepping = false;
-  #totals = { promptTokens: 0, cachedTokens: 0, outputTokens: 0 };
+  #totals = { promptTokens: 0, cachedTokens: 0, outputTokens: 0, cancels: 0, cancelFreeMs: 0 };
+  #lastCancelMs = 0;
 
   /** `onBroken` is called when the native context fails again and again. */
   constructor(
@@ -97,6 +101,11 @@ export class Scheduler {
     return this.#totals;
   }
 
+  /** When a client of a running one was last seen to leave, epoch milliseconds; 0: never. */
+  get lastCancelMs(): number {
+    return this.#lastCancelMs;
+  }
+
   /** Queues a generation. Throws `engine_unavailable` when as many as allowed wait already, `unsupported_feature`. */
   submit(generation: Generation): void {
     if (generation.transfer !== null) this.#sharing();
@@ -114,6 +123,11 @@ export class Scheduler {
   /** Takes a generation out: at once while it waits, else at the end of the step. No event comes after. */
   cancel(generation: Generation): void {
     generation.cancelled = true;
+    const isRunning = this.#slots.some(({ running }) => running === generation);
+    if (isRunning) {
+      this.#lastCancelMs = Date.now();
+      generation.cancelledAtMs = performance.now();
+    }
     const at = this.#waiting.indexOf(generation);
     if (at !== -1) this.#waiting.splice(at, 1);
     this.#wake();
@@ -221,12 +235,11 @@ export class Scheduler {
       const { prefillTokensLeft } = generation;
       return { slot, generation, salt: slot.salt, lastUsed: slot.lastUsed, prefillTokensLeft };
     });
-    const chunks = this.#prefills.chunks(running, PREFILL_TOKENS_PER_STEP, performance.now());
+    const chunks = this.#plan.next(running, PREFILL_TOKENS_PER_STEP, performance.now());
     const work: Promise<void>[] = [];
     for (const one of running.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
-      const chunk = chunks.get(one) ?? 0;
-      if (one.prefillTokensLeft > 0 && chunk === 0) continue;
-      work.push(this.#advance(one.slot, one.generation, chunk));
+      const chunk = chunks.get(one);
+      if (chunk !== undefined) work.push(this.#advance(one.slot, one.generation, chunk));
     }
     await Promise.all(work);
   }
@@ -292,6 +305,10 @@ export class Scheduler {
     await generation.release();
     slot.tokens = slot.sequence.contextTokens;
     slot.running = null;
+    if (generation.cancelledAtMs !== null) {
+      this.#totals.cancels += 1;
+      this.#totals.cancelFreeMs += performance.now() - generation.cancelledAtMs;
+    }
     this.#reclaimer.samplerEnded();
   }
 }

@@ -132,6 +132,9 @@ export class WorkerServer {
         promptTokensTotal: sum((one) => one.totals.promptTokens) + (embedder?.promptTokensTotal ?? 0),
         cachedTokensTotal: sum((one) => one.totals.cachedTokens),
         outputTokensTotal: sum((one) => one.totals.outputTokens),
+        cancelsTotal: sum((one) => one.totals.cancels),
+        cancelFreeS: sum((one) => one.totals.cancelFreeMs) / 1_000,
+        lastCancelS: Math.max(0, ...schedulers.map((one) => one.lastCancelMs)) / 1_000,
       },
       this.#options.name,
     );

@@ -40,7 +40,10 @@ describe('engineMetrics', () => {
       cachedTokensTotal: 4,
       outputTokensTotal: 5,
     };
-    expect(engineMetrics(workerMetricsText(gauges, 'a "model"'), 'cubit')).toEqual(gauges);
+    const cancels = { cancelsTotal: 6, cancelFreeS: 0.25, lastCancelS: 1_700_000_000.5 };
+    const text = workerMetricsText({ ...gauges, ...cancels }, 'a "model"');
+    expect(engineMetrics(text, 'cubit')).toEqual(gauges);
+    expect(text).toContain('cubit_worker_cancel_free_seconds_total{model="a _model_"} 0.25\n');
   });
 
   it('reads SGLang and llama-server by their documented names', () => {
