@@ -53,5 +53,5 @@ async function connected(url: string): Promise<Counters> {
 
 function lineOf(one: SharingFigures): string {
   const percent = (share: number) => `${(share * 100).toFixed(2)} %`;
-  return `${one.scenario}: ${percent(one.admittedShare)} of capacity let in, keys within ${percent(one.keyDeviationMax)} of equal, overshoot ${one.overshootUs} us, ${one.requestsPerExchange.toFixed(2)} requests a round trip`;
+  return `${one.scenario}: ${percent(one.admittedShare)} of capacity let in, keys within ${percent(one.keyDeviationMax)} of equal, overshoot ${one.overshootUs} us, ${one.exchangesPerSecond.toFixed(1)} round trips a second and gateway, ${one.requestsPerExchange.toFixed(2)} requests a round trip`;
 }

@@ -61,6 +61,7 @@ export function countersSuite(name: string, make: (nowMs: () => number) => Promi
       wantUs: fc.nat(2_000_000),
       nextUs: fc.nat(6_000_000),
       keys: fc.dictionary(fc.constantFrom('k1', 'k2', 'k3'), fc.nat(1_000)),
+      keyWeights: fc.dictionary(fc.constantFrom('k1', 'k2'), fc.integer({ min: 1, max: 9 })),
       sequences: held,
       kvTokens: held,
     });
@@ -94,6 +95,7 @@ function reportOf(own: Partial<LeaseReport>): LeaseReport {
     nextUs: 0,
     levelUs: 0,
     keys: {},
+    keyWeights: {},
     sequences: { used: 0, want: 0 },
     kvTokens: { used: 0, want: 0 },
     units: 1,

@@ -33,9 +33,10 @@ for key, here in pairs(report.keys) do
   local all = here
   for _, other in ipairs(others) do all = all + (other.keys[key] or 0) end
   weights[key] = all > 0 and math.floor(here / all * 1000 + 0.5) / 1000 or 0
-  weight = weight + weights[key]
+  weight = weight + weights[key] * (report.keyWeights[key] or 1)
 end
-weight = math.max(WEIGHT_MIN, weight)
+-- Rounded: it is added up in no fixed order.
+weight = math.max(WEIGHT_MIN, math.floor(weight * 1000 + 0.5) / 1000)
 
 local least, served = nil, 0
 for _, other in ipairs(others) do

@@ -59,7 +59,7 @@ export function mayWait({ served, waitMs }: AdmitOptions, fit: Fit): boolean {
  */
 export async function admit(exchange: Exchange, options: AdmitOptions): Promise<void> {
   const { served, key, estimated } = options;
-  served.demand.asked(key.keyId, estimated, options.monotonicMs());
+  served.demand.asked(outerShareOf(served.snapshot, key), estimated, options.monotonicMs());
   const fit = fitBehindQueue(options);
   if (fit.fits) {
     const turn = turnOf(options);

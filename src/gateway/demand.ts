@@ -1,14 +1,15 @@
 import type { Estimate } from '../core/serving/admission.ts';
+import type { Share } from '../core/serving/shares.ts';
 import { totalUs } from '../core/serving/work.ts';
 
 /** Demand fades by 1/e in so long. */
 const FADE_MS = 1_000;
-/** What tells keys' parts apart fades slower, so that chance does not move them. */
-const KEYS_FADE_MS = 15_000;
-const KEY_US_MIN = 1_000;
-/** Keys that are told of, those that ask for most; the rest share what these leave. */
-const KEYS_MAX = 32;
-const KEYS_KEPT_MAX = 1_000;
+/** What tells shares' parts apart fades slower, so that chance does not move them. */
+const SHARES_FADE_MS = 15_000;
+const SHARE_US_MIN = 1_000;
+/** Shares that are told of, those that ask for most; the rest share what these leave. */
+const SHARES_MAX = 32;
+const SHARES_KEPT_MAX = 1_000;
 
 /** What is asked of one served model here, lately: the wish that a gateway takes to where capacity is shared. */
 export class Demand {
@@ -18,17 +19,17 @@ export class Demand {
   #kvTokens = 0;
   #nextUs = 0;
   #atMs = 0;
-  readonly #keys = new Map<string, number>();
+  readonly #shares = new Map<string, { workUs: number; weight: number }>();
 
-  asked(keyId: string, estimate: Estimate, nowMs: number): void {
+  asked({ id, weight }: Share, estimate: Estimate, nowMs: number): void {
     this.#fade(nowMs);
     const workUs = totalUs(estimate.work);
     this.#workUs += workUs;
     this.#sequences += estimate.sequences;
     this.#kvTokens += estimate.kvTokens;
     this.#nextUs = workUs;
-    this.#keys.set(keyId, (this.#keys.get(keyId) ?? 0) + workUs);
-    if (this.#keys.size > KEYS_KEPT_MAX) this.#keys.delete(this.#keys.keys().next().value as string);
+    this.#shares.set(id, { workUs: (this.#shares.get(id)?.workUs ?? 0) + workUs, weight });
+    if (this.#shares.size > SHARES_KEPT_MAX) this.#shares.delete(this.#shares.keys().next().value as string);
   }
 
   /** Nothing was asked for lately. */
@@ -41,13 +42,14 @@ export class Demand {
   expected(windowMs: number, nowMs: number) {
     this.#fade(nowMs);
     const part = windowMs / FADE_MS;
-    const keys = Array.from(this.#keys, ([key, workUs]): [string, number] => [key, Math.ceil(workUs)]);
+    const most = [...this.#shares].toSorted(([, a], [, b]) => b.workUs - a.workUs).slice(0, SHARES_MAX);
     return {
       workUs: Math.ceil(this.#workUs * part),
       sequences: Math.ceil(this.#sequences * part),
       kvTokens: Math.ceil(this.#kvTokens * part),
       nextUs: this.#nextUs,
-      keys: Object.fromEntries(keys.toSorted(([, a], [, b]) => b - a).slice(0, KEYS_MAX)),
+      keys: Object.fromEntries(most.map(([id, { workUs }]) => [id, Math.ceil(workUs)])),
+      keyWeights: Object.fromEntries(most.flatMap(([id, { weight }]) => (weight === 1 ? [] : [[id, weight]]))),
     };
   }
 
@@ -59,10 +61,10 @@ export class Demand {
     this.#workUs *= left;
     this.#sequences *= left;
     this.#kvTokens *= left;
-    const keysLeft = Math.exp(-ms / KEYS_FADE_MS);
-    for (const [key, workUs] of this.#keys) {
-      if (workUs * keysLeft < KEY_US_MIN) this.#keys.delete(key);
-      else this.#keys.set(key, workUs * keysLeft);
+    const sharesLeft = Math.exp(-ms / SHARES_FADE_MS);
+    for (const [id, share] of this.#shares) {
+      share.workUs *= sharesLeft;
+      if (share.workUs < SHARE_US_MIN) this.#shares.delete(id);
     }
   }
 }

@@ -1,5 +1,4 @@
 import { Gauge } from 'prom-client';
-import type { Estimate } from '../core/serving/admission.ts';
 import { capacityUs } from '../core/serving/bucket.ts';
 import type { LeaseReport } from '../core/serving/shared-capacity.ts';
 import { totalUs } from '../core/serving/work.ts';
@@ -9,8 +8,9 @@ import type { State } from './state.ts';
 
 export type { Counters } from '../counters/port.ts';
 
-/** Between two leases of one served model, unless what it holds is spent before. */
+/** Between two leases of one served model, unless what it holds is spent before: where little is left, and where much is. */
 const LEASE_EVERY_MS = 100;
+const LEASE_EVERY_MS_MAX = 1_000;
 const URGENT_MS = 2;
 /** From one exchange to the next, however urgent: in overload one is always wanted. */
 const GAP_MS = 25;
@@ -37,7 +37,8 @@ interface SharingDeps {
 }
 
 /**
- * Takes leases for every served model that is asked for here, some ten times a second and when one is spent. While leases cannot be
+ * Takes leases for every served model that is asked for here: ten times a second where it is short, else down to once a second,
+ * and when one is spent. While leases cannot be
  * had, each gateway lets in 1/n of everything, n being how many there were; it says so, and takes leases again when it can.
  */
 export function startSharing({ state, counters, gatewayId }: SharingDeps): Sharing {
@@ -45,19 +46,18 @@ export function startSharing({ state, counters, gatewayId }: SharingDeps): Shari
   let gateways = 1;
   let alone = false;
   let leasedAtMs = monotonicMs();
+  let triedAtMs = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
   let turning: Promise<void> | null = null;
-  let urgent = false;
   let stopped = false;
+  /** When each is to be leased anew; absent: now. */
+  const dueMs = new WeakMap<ServedModel, number>();
+  const soonestMs = new WeakMap<ServedModel, number>();
   const resting = new WeakSet<ServedModel>();
 
   function schedule(ms: number): void {
     clearTimeout(timer);
     if (!stopped) timer = setTimeout(begin, ms).unref();
-  }
-
-  function urgentMs(): number {
-    return Math.max(URGENT_MS, leasedAtMs + GAP_MS - monotonicMs());
   }
 
   function begin(): void {
@@ -67,31 +67,38 @@ export function startSharing({ state, counters, gatewayId }: SharingDeps): Shari
   }
 
   /** Asked for while a turn is under way: right after it. */
-  function hurry(): void {
-    if (urgent) return;
-    urgent = true;
-    if (turning === null) schedule(urgentMs());
+  function hurry(model: ServedModel): void {
+    dueMs.set(model, Math.min(dueMs.get(model) ?? 0, Math.max(monotonicMs(), soonestMs.get(model) ?? 0)));
+    if (turning === null) schedule(restMs());
+  }
+
+  /** Until the next is due, and not before the last exchange is a little while ago. */
+  function restMs(): number {
+    let nextMs = monotonicMs() + LEASE_EVERY_MS;
+    for (const model of state.served.values()) nextMs = Math.min(nextMs, dueMs.get(model) ?? nextMs);
+    return Math.max(URGENT_MS, Math.max(nextMs, triedAtMs + GAP_MS) - monotonicMs());
   }
 
   async function turn(): Promise<void> {
-    urgent = false;
     const nowMs = monotonicMs();
-    const models = Array.from(state.served.values()).filter((model) => isShared(model, nowMs));
-    for (const model of models) {
-      model.askLease = hurry;
+    const shared = Array.from(state.served.values()).filter((model) => isShared(model, nowMs));
+    for (const model of shared) {
+      model.askLease = () => hurry(model);
       resting.delete(model);
     }
+    const models = shared.filter((model) => alone || (dueMs.get(model) ?? 0) <= nowMs);
     for (const model of state.served.values()) {
       if (!model.admission.isLeased || resting.has(model) || isShared(model, nowMs)) continue;
       rest(model, nowMs);
       resting.add(model);
+      dueMs.delete(model);
     }
     try {
       if (models.length > 0 || alone) await exchange(models);
       leasedAtMs = monotonicMs();
       if (alone) log.info({ gateways }, 'capacity is shared by leases again');
       alone = false;
-      schedule(urgent ? urgentMs() : LEASE_EVERY_MS);
+      schedule(restMs());
     } catch (err) {
       if (monotonicMs() - leasedAtMs > ALONE_AFTER_MS) goAlone(err);
       schedule(RETRY_MS);
@@ -99,8 +106,24 @@ export function startSharing({ state, counters, gatewayId }: SharingDeps): Shari
   }
 
   async function exchange(models: readonly ServedModel[]): Promise<void> {
-    const leases = await exchangeLeases({ models, counters, gatewayId, monotonicMs });
-    gateways = Math.max(1, ...leases.map((lease) => lease.gateways));
+    // Whoever finds its new lease spent already makes it due at once.
+    for (const model of models) dueMs.set(model, Number.POSITIVE_INFINITY);
+    try {
+      const leases = await exchangeLeases({ models, counters, gatewayId, monotonicMs });
+      gateways = Math.max(1, ...leases.map((lease) => lease.gateways));
+      const nowMs = monotonicMs();
+      for (const [index, model] of models.entries()) {
+        const notBeforeMs = nowMs + soonestLeaseMs(model, leases[index]!);
+        const wantedMs = Math.min(dueMs.get(model) ?? 0, nowMs + nextLeaseMs(model, leases[index]!, nowMs));
+        soonestMs.set(model, notBeforeMs);
+        dueMs.set(model, Math.max(notBeforeMs, wantedMs));
+      }
+    } catch (error) {
+      for (const model of models) dueMs.delete(model);
+      throw error;
+    } finally {
+      triedAtMs = monotonicMs();
+    }
   }
 
   function goAlone(err: unknown): void {
@@ -129,15 +152,25 @@ export function startSharing({ state, counters, gatewayId }: SharingDeps): Shari
   };
 }
 
-/** What waits at a gateway, and the one that is next. */
-export interface Line {
-  readonly size: number;
-  readonly workUs: number;
-  readonly next: Estimate | null;
+/**
+ * How long a lease lasts: until half of it is likely used, where nobody waits and the bucket is less than a quarter full.
+ * Else others may need soon what is not used here.
+ */
+export function nextLeaseMs({ admission, demand, queue }: ServedModel, lease: SharedLease, nowMs: number): number {
+  const { capacityUs, running } = admission.view(nowMs);
+  if (queue.size > 0 || lease.levelUs > capacityUs / 4) return LEASE_EVERY_MS;
+  const expected = demand.expected(LEASE_EVERY_MS_MAX, nowMs);
+  const places = (lease.sequences - running) / 2;
+  const part = Math.min(lease.grantUs / 2 / Math.max(1, expected.workUs), places / Math.max(1, expected.sequences), 1);
+  return Math.max(LEASE_EVERY_MS, Math.floor(LEASE_EVERY_MS_MAX * part));
 }
 
-function queueOf({ queue }: ServedModel): Line {
-  return { size: queue.size, workUs: queue.workUs, next: queue.head()?.estimate ?? null };
+/** From one lease to the next at least, however urgent: until the units have likely supplied what the next request lacks. */
+export function soonestLeaseMs({ admission, queue }: ServedModel, lease: SharedLease): number {
+  const head = queue.head();
+  if (head === undefined) return 0;
+  const missingUs = head.workUs - lease.grantUs;
+  return Math.min(LEASE_EVERY_MS, Math.max(0, missingUs / (1_000 * Math.max(1, admission.readyUnits))));
 }
 
 /** Reports what these models let in and want, and lets them take the leases that it brings. */
@@ -146,17 +179,18 @@ export async function exchangeLeases(turn: {
   readonly counters: Pick<Counters, 'exchange'>;
   readonly gatewayId: string;
   readonly monotonicMs: () => number;
-  readonly lineOf?: (model: ServedModel) => Line;
 }): Promise<readonly SharedLease[]> {
-  const { models, counters, gatewayId, monotonicMs, lineOf = queueOf } = turn;
+  const { models, counters, gatewayId, monotonicMs } = turn;
   const reports = models.map((model) => ({
     servedModelId: model.snapshot.servedModelId,
-    report: reportOf(model, lineOf(model), gatewayId, monotonicMs()),
+    report: reportOf(model, gatewayId, monotonicMs()),
   }));
   const leases = await counters.exchange(reports);
   for (const [index, model] of models.entries()) {
     const lease = leases[index];
-    if (lease !== undefined) model.takeLease({ ...lease, reportedUs: reports[index]!.report.spentUs }, 1);
+    if (lease === undefined) continue;
+    model.queue.setParts(new Map(Object.entries(lease.weights)));
+    model.takeLease({ ...lease, reportedUs: reports[index]!.report.spentUs }, 1);
   }
   return leases;
 }
@@ -178,8 +212,10 @@ function isShared(model: ServedModel, nowMs: number): boolean {
   return !model.demand.isIdle(nowMs) || model.queue.size > 0 || model.admission.view(nowMs).running > 0;
 }
 
-function reportOf(model: ServedModel, { size, workUs, next }: Line, gatewayId: string, nowMs: number): LeaseReport {
-  const { admission, demand } = model;
+function reportOf(model: ServedModel, gatewayId: string, nowMs: number): LeaseReport {
+  const { admission, demand, queue } = model;
+  const { size, workUs } = queue;
+  const next = queue.head()?.estimate ?? null;
   const { readyUnits, batchPerUnit, kvTokensPerUnit } = model.limits();
   const view = admission.view(nowMs);
   const expected = demand.expected(2 * LEASE_EVERY_MS, nowMs);
@@ -192,6 +228,7 @@ function reportOf(model: ServedModel, { size, workUs, next }: Line, gatewayId: s
     nextUs: Math.ceil(nextUs),
     levelUs: view.levelUs,
     keys: expected.keys,
+    keyWeights: expected.keyWeights,
     sequences: { used: view.running, want: size + expected.sequences },
     kvTokens: {
       used: Math.ceil(view.kvTokens),

@@ -1,10 +1,10 @@
 import { Registry } from 'prom-client';
-import type { Estimate, Reservation } from '../../core/serving/admission.ts';
+import type { Reservation } from '../../core/serving/admission.ts';
 import type { Counters } from '../../counters/port.ts';
 import type { GatewayDeps } from '../../gateway/deps.ts';
 import { DEFAULT_LIMITS } from '../../gateway/limits.ts';
 import { ServedModel } from '../../gateway/served.ts';
-import { exchangeLeases, type Line as WaitingLine } from '../../gateway/sharing.ts';
+import { exchangeLeases, nextLeaseMs, soonestLeaseMs } from '../../gateway/sharing.ts';
 import type { ServedModelSnapshot } from '../../gateway/snapshot.ts';
 import { seededRandom } from '../../workload/random.ts';
 
@@ -37,41 +37,37 @@ export interface SharingFigures {
   readonly gatewayShares: readonly number[];
   readonly exchanges: number;
   readonly requestsPerExchange: number;
+  /** Of one gateway. */
+  readonly exchangesPerSecond: number;
 }
 
 const UNITS = 4;
 const STEP_MS = 10;
-const LEASE_EVERY_STEPS = 10;
 const WORK_US = { min: 100_000, mean: 400_000 };
-const LINE_MAX = 200;
+const WAIT_MS_MAX = 30_000;
+const RUN_MS = 2_000;
 /** As src/gateway/sharing.ts has it. */
 const GAP_MS = 25;
-
-interface Waiting {
-  readonly estimate: Estimate;
-}
 
 interface Line {
   readonly key: string;
   readonly ratePerS: number;
-  readonly waiting: Waiting[];
-  /** For its weight. */
-  servedUs: number;
 }
 
 interface Site {
   readonly id: string;
   readonly model: ServedModel;
   readonly lines: readonly Line[];
-  weights: Readonly<Record<string, number>>;
   readonly running: { readonly key: string; readonly reservation: Reservation; readonly endMs: number }[];
-  urgent: boolean;
+  /** Of the next lease. */
+  dueMs: number;
+  soonestMs: number;
   askedAtMs: number;
 }
 
 /**
- * Gateways with the admission, demand and leases that they run, over `counters` that are on the clock of `clock`; each with a line for
- * every key, of which the one that was served least for its weight goes first. All keys together ask for more than there is.
+ * Gateways with the admission, queue, demand and leases that they run, over `counters` that are on the clock of `clock`. All keys
+ * together ask for more than there is, unless `load`, by which rates are multiplied, is low.
  */
 export async function simulateSharing(options: {
   readonly scenario: Scenario;
@@ -79,8 +75,9 @@ export async function simulateSharing(options: {
   readonly clock: { nowMs: number };
   readonly seconds: number;
   readonly seed: number;
+  readonly load?: number;
 }): Promise<SharingFigures> {
-  const { scenario, counters, clock, seconds } = options;
+  const { scenario, counters, clock, seconds, load = 1 } = options;
   const random = seededRandom(options.seed);
   const startMs = clock.nowMs;
   const monotonicMs = () => clock.nowMs - startMs;
@@ -93,27 +90,17 @@ export async function simulateSharing(options: {
   for (let step = 0; step * STEP_MS < seconds * 1_000; step += 1) {
     clock.nowMs += STEP_MS;
     const nowMs = monotonicMs();
-    for (const [index, site] of sites.entries()) {
+    const admitted = (key: string, us: number) => {
+      if (nowMs > warmMs) work.set(key, work.get(key)! + us);
+    };
+    for (const site of sites) {
       settle(site, nowMs, random);
-      requests += arrive(site, nowMs, random);
-      // Each at its own moment, as real ones would.
-      if ((step + index * 3) % LEASE_EVERY_STEPS === 0 || (site.urgent && nowMs >= site.askedAtMs + GAP_MS)) {
-        site.urgent = false;
-        site.askedAtMs = nowMs;
+      requests += arrive(site, { monotonicMs, random, load, admitted });
+      if (site.dueMs <= nowMs && nowMs >= site.askedAtMs + GAP_MS) {
         exchanges += 1;
-        const lineOf = () => lineOfSite(site);
-        const [lease] = await exchangeLeases({
-          models: [site.model],
-          counters,
-          gatewayId: site.id,
-          monotonicMs,
-          lineOf,
-        });
-        site.weights = lease?.weights ?? {};
+        await lease(site, counters, monotonicMs);
       }
-      admitFrom(site, nowMs, (key, us) => {
-        if (nowMs > warmMs) work.set(key, work.get(key)! + us);
-      });
+      site.model.pump();
     }
     const spent = sites.map(({ model }) => model.admission.spentUs);
     if (nowMs <= warmMs) atWarm = spent;
@@ -136,6 +123,7 @@ export async function simulateSharing(options: {
     gatewayShares: spent.map((us) => us / sumOf(spent)),
     exchanges,
     requestsPerExchange: requests / exchanges,
+    exchangesPerSecond: exchanges / sites.length / seconds,
   };
 }
 
@@ -146,10 +134,21 @@ function sitesOf({ keys }: Scenario, monotonicMs: () => number): Site[] {
     const lines = Object.entries(keys).map(([key, rates]) => ({
       key,
       ratePerS: rates[index]!,
-      waiting: [],
-      servedUs: 0,
     }));
-    return { id: `gateway-${index}`, model, lines, weights: {}, running: [], urgent: false, askedAtMs: 0 };
+    const site: Site = {
+      id: `gateway-${index}`,
+      model,
+      lines,
+      running: [],
+      // Each at its own moment, as real ones would.
+      dueMs: index * 30,
+      soonestMs: 0,
+      askedAtMs: Number.NEGATIVE_INFINITY,
+    };
+    model.askLease = () => {
+      site.dueMs = Math.min(site.dueMs, site.soonestMs);
+    };
+    return site;
   });
 }
 
@@ -163,48 +162,48 @@ function settle(site: Site, nowMs: number, random: () => number): void {
   }
 }
 
-/** Requests that came in this step; those beyond a full line are refused, as an endpoint would. */
-function arrive(site: Site, nowMs: number, random: () => number): number {
+interface Arrivals {
+  readonly monotonicMs: () => number;
+  readonly random: () => number;
+  readonly load: number;
+  readonly admitted: (key: string, us: number) => void;
+}
+
+/** Requests that came in this step; those that find the queue full, or wait too long, are refused. */
+function arrive(site: Site, { monotonicMs, random, load, admitted }: Arrivals): number {
+  const nowMs = monotonicMs();
   let came = 0;
-  for (const line of site.lines) {
-    if (random() >= (line.ratePerS * STEP_MS) / 1_000) continue;
+  for (const { key: id, ratePerS } of site.lines) {
+    if (random() >= (load * ratePerS * STEP_MS) / 1_000) continue;
     came += 1;
-    const us = Math.floor(WORK_US.min - (WORK_US.mean - WORK_US.min) * Math.log(1 - random()));
-    const estimate = { work: { prefillUs: us, decodeUs: 0 }, kvTokens: 100, outputTokens: 10, sequences: 1 };
-    site.model.demand.asked(line.key, estimate, nowMs);
-    if (line.waiting.length < LINE_MAX) line.waiting.push({ estimate });
+    const workUs = Math.floor(WORK_US.min - (WORK_US.mean - WORK_US.min) * Math.log(1 - random()));
+    const share = { id, weight: 1 };
+    const estimate = { work: { prefillUs: workUs, decodeUs: 0 }, kvTokens: 100, outputTokens: 10, sequences: 1 };
+    site.model.demand.asked(share, estimate, nowMs);
+    site.model.enqueue({
+      key: { keyId: id, tenantId: 't' },
+      estimate,
+      workUs,
+      bytes: 1_000,
+      deadlineMs: nowMs + WAIT_MS_MAX,
+      shares: [share],
+      admit(reservation) {
+        site.running.push({ key: id, reservation, endMs: monotonicMs() + RUN_MS });
+        admitted(id, workUs);
+      },
+      expire() {},
+    });
   }
   return came;
 }
 
-/** The line of the key that was served least for its weight here. */
-function nextLine(site: Site): Line | undefined {
-  return site.lines.filter(({ waiting }) => waiting.length > 0).toSorted((a, b) => a.servedUs - b.servedUs)[0];
-}
-
-function lineOfSite(site: Site): WaitingLine {
-  const waiting = site.lines.flatMap((line) => line.waiting);
-  const workUs = sumOf(waiting.map(({ estimate }) => estimate.work.prefillUs));
-  return { size: waiting.length, workUs, next: nextLine(site)?.waiting[0]?.estimate ?? null };
-}
-
-function admitFrom(site: Site, nowMs: number, admitted: (key: string, us: number) => void): void {
-  for (;;) {
-    const line = nextLine(site);
-    if (line === undefined) return;
-    const { estimate } = line.waiting[0]!;
-    const fit = site.model.admission.fit(estimate, nowMs);
-    if (!fit.fits) {
-      site.urgent = fit.because === 'lease';
-      return;
-    }
-    line.waiting.shift();
-    const us = estimate.work.prefillUs;
-    line.servedUs += us / Math.max(0.01, site.weights[line.key] ?? 1);
-    const reservation = site.model.reserve({ keyId: line.key, tenantId: 't' }, estimate);
-    site.running.push({ key: line.key, reservation, endMs: nowMs + 2_000 });
-    admitted(line.key, us);
-  }
+async function lease(site: Site, counters: Pick<Counters, 'exchange'>, monotonicMs: () => number): Promise<void> {
+  const nowMs = monotonicMs();
+  site.askedAtMs = nowMs;
+  site.dueMs = Number.POSITIVE_INFINITY;
+  const [got] = await exchangeLeases({ models: [site.model], counters, gatewayId: site.id, monotonicMs });
+  site.soonestMs = nowMs + soonestLeaseMs(site.model, got!);
+  site.dueMs = Math.max(site.soonestMs, Math.min(site.dueMs, nowMs + nextLeaseMs(site.model, got!, nowMs)));
 }
 
 function sumOf(values: readonly number[]): number {

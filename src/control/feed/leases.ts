@@ -17,6 +17,7 @@ const Body = z.object({
           nextUs: count,
           levelUs: count,
           keys: z.record(z.string(), count),
+          keyWeights: z.record(z.string(), z.number().positive()),
           sequences: held,
           kvTokens: held,
           units: count,

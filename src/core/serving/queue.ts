@@ -91,6 +91,11 @@ export class FairQueue<T extends Waiting> {
     return 'queued';
   }
 
+  /** The part of each outermost share that is served here, the rest being served elsewhere; those not named are only here. */
+  setParts(parts: ReadonlyMap<string, number>): void {
+    this.#shares.setParts(parts);
+  }
+
   /** Whose turn it is. */
   head(): T | undefined {
     return this.#firstOf(this.#shares.next());

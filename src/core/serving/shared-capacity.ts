@@ -8,7 +8,7 @@
  * so over any time T all together let in at most capacity + units × T, as one bucket would (`bucket.ts`). When there is not
  * enough for all, who was served least for its weight comes first (start-time fair queueing, Goyal, Vin, Chen 1996), and
  * room is kept for it until its next request fits. A gateway's weight is its part of each active key: so keys are served
- * alike, on however many gateways they call.
+ * by their weights, on however many gateways they call.
  */
 export interface LeaseReport {
   readonly gatewayId: string;
@@ -23,6 +23,8 @@ export interface LeaseReport {
   readonly levelUs: number;
   /** Who asks for work here and for how much, recently; any unit. */
   readonly keys: Readonly<Record<string, number>>;
+  /** Of those keys; one that is absent has 1. */
+  readonly keyWeights: Readonly<Record<string, number>>;
   readonly sequences: Held;
   readonly kvTokens: Held;
   /** What all gateways together may take. */
@@ -92,7 +94,8 @@ export function exchangeLease(state: SharedCapacity, report: LeaseReport, nowMs:
   const spentUs = before !== undefined ? report.spentUs - before.spentUs : isFirst ? 0 : report.unreportedUs;
   state.levelUs = Math.max(0, state.levelUs + spentUs);
   const weights = weightsOf(report.keys, others);
-  const weight = Math.max(WEIGHT_MIN, sum(Object.values(weights)));
+  const weighted = Object.entries(weights).map(([key, part]) => part * (report.keyWeights[key] ?? 1));
+  const weight = Math.max(WEIGHT_MIN, Math.round(sum(weighted) * 1_000) / 1_000);
   const own: Member = {
     atMs,
     spentUs: report.spentUs,

@@ -14,6 +14,9 @@ export interface Share {
   readonly weight: number;
 }
 
+/** One that begins here while it is served elsewhere is not taken for nothing. */
+const PART_MIN = 0.01;
+
 /** What waits. */
 export interface Load {
   count: number;
@@ -29,6 +32,8 @@ export interface ShareNode<L> extends Load {
   readonly line: L;
   /** Its shares, when it is split further. */
   readonly inner: ShareRing<L>;
+  shareWeight: number;
+  /** Of it, what counts here: less where other gateways serve the share too. */
   weight: number;
   passUs: number;
   entry: Entry<ShareNode<L>> | null;
@@ -42,6 +47,7 @@ export class ShareRing<L> {
   #roundUs = 0;
   #weight = 0;
   #sequence = 0;
+  #parts: ReadonlyMap<string, number> = new Map();
 
   constructor(newLine: () => L) {
     this.#newLine = newLine;
@@ -67,6 +73,7 @@ export class ShareRing<L> {
         line: this.#newLine(),
         inner: new ShareRing(this.#newLine),
         weight,
+        shareWeight: weight,
         passUs: this.#roundUs,
         count: 0,
         workUs: 0,
@@ -76,9 +83,25 @@ export class ShareRing<L> {
       this.#nodes.set(id, node);
       node.entry = this.#heap.put(node);
     }
-    if (node.count > 0) this.#weight += weight - node.weight;
-    node.weight = weight;
+    this.#weigh(node, weight);
     return node;
+  }
+
+  /** The part of each share that is served here, the rest being served elsewhere; those that are not named are only here. */
+  setParts(parts: ReadonlyMap<string, number>): void {
+    const before = this.#parts;
+    this.#parts = parts;
+    for (const id of [...before.keys(), ...parts.keys()]) {
+      const node = this.#nodes.get(id);
+      if (node !== undefined) this.#weigh(node, node.shareWeight);
+    }
+  }
+
+  #weigh(node: ShareNode<L>, shareWeight: number): void {
+    const weight = shareWeight * Math.max(PART_MIN, this.#parts.get(node.id) ?? 1);
+    if (node.count > 0) this.#weight += weight - node.weight;
+    node.shareWeight = shareWeight;
+    node.weight = weight;
   }
 
   /** One more waits in it. */

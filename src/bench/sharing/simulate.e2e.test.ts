@@ -13,3 +13,12 @@ test.each(SCENARIOS)(
     expect(figures.overshootUs).toBe(0);
   },
 );
+
+test('where there is plenty, leases are rare and hold nobody up', async () => {
+  const clock = { nowMs: 1_000_000 };
+  const counters = memoryCounters(() => clock.nowMs);
+  const light = await simulateSharing({ scenario: SCENARIOS[0]!, counters, clock, seconds: 200, seed: 3, load: 0.05 });
+  expect(light.requests).toBeGreaterThan(100);
+  expect(light.exchangesPerSecond).toBeLessThan(4);
+  expect(light.overshootUs).toBe(0);
+});
