@@ -353,6 +353,21 @@ describe('profiles', () => {
     expect(catalog.priceBook).toEqual(plain.priceBook);
   });
 
+  it('add what adapters cost, rank by rank', async () => {
+    const shipped = {
+      ...profile,
+      lora: [
+        { rank: 8, prefill: 1.1, decode: 1.1 },
+        { rank: 64, prefill: 1.3, decode: 1.2 },
+      ],
+    };
+    const own = { ...profile, lora: [{ rank: 8, prefill: 1.2, decode: 1 }] };
+    const dir = catalogOf({ 'profiles/t.json': own, 'templates/t.json': { ...template, lora: shipped.lora } });
+    expect((await loadCatalog(dir)).templates.get('t')?.lora).toEqual([own.lora[0], shipped.lora[1]]);
+    const faster = catalogOf({ 'profiles/t.json': { ...own, lora: [{ rank: 8, prefill: 0.9, decode: 1 }] } });
+    await expect(loadCatalog(faster)).rejects.toThrow(/lora\[0\]\.prefill/);
+  });
+
   it('of the operator win over those that ship; their folder need not be there', async () => {
     const dir = catalogOf({ 'profiles/t.json': profile });
     const own = join(catalogOf({ 'profiles/t.json': { ...profile, on: 'mine', selfCheck: null } }), 'profiles');

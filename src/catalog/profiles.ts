@@ -1,9 +1,10 @@
+import { mergedByRank } from '../core/serving/lora.ts';
 import type { Entry, Fault } from './fault.ts';
 import type { Profile, Template } from './schema.ts';
 
 /**
- * Templates with the profiles that were measured for them: coefficients and tiers change, what is sold and what it costs
- * does not. Of several profiles of a template the last counts.
+ * Templates with the profiles that were measured for them: coefficients, tiers and adapters' factors (rank by rank) change,
+ * what is sold and what it costs does not. Of several profiles of a template the last counts.
  */
 export function withProfiles(
   templates: readonly Entry<Template>[],
@@ -35,7 +36,8 @@ export function withProfiles(
 }
 
 function profiled(template: Template, profile: Profile): Template {
-  const { on, prefillFixedUs, selfCheck, step, tiers } = profile;
+  const { lora, on, prefillFixedUs, selfCheck, step, tiers } = profile;
   const measured = { from: 'measured' as const, on, prefillFixedUs, step };
-  return { ...template, profile: selfCheck === null ? measured : { ...measured, selfCheck }, tiers };
+  const checked = selfCheck === null ? measured : { ...measured, selfCheck };
+  return { ...template, profile: checked, tiers, ...(lora && { lora: mergedByRank(template.lora ?? [], lora) }) };
 }

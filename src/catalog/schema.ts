@@ -169,6 +169,15 @@ const Step = z.strictObject({
 /** One short request that the embedded engine answers at every start; how long it takes says how fast the machine is. */
 const SelfCheck = z.strictObject({ promptTokens: count, outputTokens: count, us: z.number().positive() });
 
+/**
+ * Work per token with a LoRA adapter on all linear layers, as a multiple of that without, by rank in ascending order.
+ * Measured (`cubit profile --adapter`); absent: not known.
+ */
+const LoraFactors = z
+  .array(z.strictObject({ rank: count, prefill: z.number().min(1), decode: z.number().min(1) }))
+  .min(1)
+  .refine((list) => list.every(({ rank }, i) => rank > (list[i - 1]?.rank ?? 0)), 'order by rank, each rank once');
+
 export const Template = z.strictObject({
   id,
   name: z.string().min(1),
@@ -216,15 +225,7 @@ export const Template = z.strictObject({
     /** On the machine that was profiled. */
     selfCheck: SelfCheck.optional(),
   }),
-  /**
-   * Work per token with a LoRA adapter on all linear layers, as a multiple of that without, by rank in ascending order.
-   * Measured (`node scripts/measure-lora.ts`); absent: not known.
-   */
-  lora: z
-    .array(z.strictObject({ rank: count, prefill: z.number().min(1), decode: z.number().min(1) }))
-    .min(1)
-    .refine((list) => list.every(({ rank }, i) => rank > (list[i - 1]?.rank ?? 0)), 'order by rank, each rank once')
-    .optional(),
+  lora: LoraFactors.optional(),
   tiers: z.array(Tier).min(1),
 });
 
@@ -260,6 +261,7 @@ export const Profile = z.strictObject({
   /** The request that the tiers' throughput is rated at. */
   ratedAt: z.strictObject({ promptTokens: count, outputTokens: count }),
   tiers: z.array(Tier).min(1),
+  lora: LoraFactors.optional(),
   /** What was measured: the medians of each cell. */
   cells: z.array(
     z.strictObject({

@@ -13,7 +13,8 @@ export function addCalc(program: Command): void {
     .option('--tpot <ms>', 'time per token to reach')
     .option('--percentile <p>', 'of requests that have to reach it: 50 or 95', '95')
     .option('--coefficient <k>', 'only tiers of this elasticity coefficient')
-    .option('--lora-factor <x>', 'work with a LoRA adapter over that without, as measured for its rank')
+    .option('--lora-factor <x>', 'work with a LoRA adapter over that without')
+    .option('--lora-rank <n>', 'rank of a LoRA adapter instead, as `cubit profile --adapter` measured it')
     .option('--machine <id>', 'on this machine type, from facts, instead of the templates')
     .option(
       '--machine-facts <list>',

@@ -16,6 +16,7 @@ export interface ProfileFlags {
   out?: string;
   html?: string;
   seed: string;
+  adapter: readonly string[];
 }
 
 /** `cubit profile`: how fast a unit is, measured on a real engine; `cubit profile check`: whether the profile predicts it. */
@@ -36,6 +37,12 @@ export function addProfile(program: Command): void {
     .option('--context <tokens>', 'context of one sequence, where neither template nor server says')
     .option('--sequences <n>', 'sequences together at most, where no template says')
     .option('--prefill-tokens <n>', 'prompt tokens of one step at most (vLLM: max_num_batched_tokens)')
+    .option(
+      '--adapter <file>',
+      'measure what a LoRA adapter costs (GGUF file, or a folder in PEFT’s layout; may be given again) and add its factor to the profile; the unit itself is measured only where that file has no profile yet',
+      (file: string, before: readonly string[]) => [...before, file],
+      [],
+    )
     .option('--out <file>', 'profile file (default: profiles/<template>.json in the data folder, which wins over ours)')
     .option('--html <file>', 'charts (default: beside the profile file)')
     .option('--seed <n>', 'seed of prompts and order', '1')

@@ -7,14 +7,15 @@ import type { ReplicaSnapshot } from './snapshot.ts';
 type Body = Readonly<Record<string, unknown>>;
 type Answer = (body: Body, response: ServerResponse) => void | Promise<void>;
 
-/** A hand-made prefill or decode server for tests: one answer for every completion, with what it was asked. */
+/** A hand-made prefill or decode server for tests: one answer for every completion, with what it was asked. To who looks, it is vLLM. */
 export class PairServer {
   readonly asked: Body[] = [];
   readonly #server: Server;
-  #url = '';
+  url = '';
 
   constructor(answer: Answer) {
     const listener: RequestListener = async (request, response) => {
+      if (request.method === 'GET') return introduce(request.url ?? '', response);
       const parts: Buffer[] = [];
       for await (const part of request) parts.push(part);
       const body: Body = JSON.parse(Buffer.concat(parts).toString());
@@ -26,12 +27,12 @@ export class PairServer {
 
   async listen(): Promise<this> {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
-    this.#url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    this.url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
     return this;
   }
 
   replica(replicaId: string, role: 'prefill' | 'decode', dialect: EngineDialect): ReplicaSnapshot {
-    const url = this.#url;
+    const { url } = this;
     const bootstrap = role === 'prefill' && dialect === 'sglang' ? { bootstrapPort: 18_998 } : {};
     return replica(replicaId, {
       role,
@@ -44,6 +45,14 @@ export class PairServer {
     this.#server.closeAllConnections();
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
+}
+
+/** What is asked of a server before it is adopted, and while it runs. */
+function introduce(path: string, response: ServerResponse): void {
+  if (path === '/metrics') return void response.end('vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n');
+  if (path !== '/v1/models') return void response.end();
+  const data = [{ id: 'm', object: 'model', owned_by: 'vllm', max_model_len: 131_072 }];
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ object: 'list', data }));
 }
 
 export function sendAnswer(body: Body, response: ServerResponse, more: Body = {}): void {

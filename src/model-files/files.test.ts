@@ -7,7 +7,7 @@ import { smolMatrices } from '../../test/smol-matrices.ts';
 import { ARCHITECTURE } from '../control/fixture.ts';
 import { readNetworks } from '../public-address.ts';
 import { createDownload } from './download.ts';
-import { ModelFiles } from './files.ts';
+import { adapterAt, ModelFiles } from './files.ts';
 import { readGguf } from './gguf.ts';
 import { writeAdapter } from './write-adapter.ts';
 
@@ -145,5 +145,18 @@ describe('where models may come from', () => {
       const refused = take(`https://${host}:9/a.gguf`, hash);
       await expect(refused, host).rejects.toMatchObject({ code: 'invalid_request' });
     }
+  });
+});
+
+describe('an adapter of the operator’s own', () => {
+  it('is read wherever it is; what does not fit its base is told', async () => {
+    expect(await adapterAt(good, ARCHITECTURE)).toEqual({ rank: 8, alpha: 16 });
+    await expect(adapterAt(join(root, 'none'), ARCHITECTURE)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(adapterAt(root, ARCHITECTURE)).rejects.toThrow('no adapter_model.safetensors');
+    const other = { ...ARCHITECTURE, hiddenSize: 512 };
+    await expect(adapterAt(good, other)).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringMatching(/576 × 576; the base model's is 512/),
+    });
   });
 });

@@ -90,9 +90,7 @@ export class ModelFiles {
   async #inspect({ base, kind, sha256, source }: WantedModelFile, path: string): Promise<ModelFile> {
     const isFolder = (await stat(path)).isDirectory();
     const file = isFolder ? join(path, PEFT_WEIGHTS) : path;
-    const { size: bytes } = await stat(file).catch(() => {
-      throw new Faulty(`there is no ${PEFT_WEIGHTS} in the folder`);
-    });
+    const { size: bytes } = await peftWeights(file);
     if (bytes > this.#settings.bytesMax) throw tooLarge(this.#settings.bytesMax);
     if (isFolder && kind === 'full') throw new Faulty('a fully fine-tuned model has to be one GGUF file');
     try {
@@ -105,6 +103,29 @@ export class ModelFiles {
       throw error;
     }
   }
+}
+
+/**
+ * Rank and alpha of an adapter of this machine's operator: a GGUF file, or a folder in PEFT's layout. Throws `not_found`,
+ * `invalid_request` that says what is wrong with it.
+ */
+export async function adapterAt(path: string, base: Architecture): Promise<AdapterFacts> {
+  const found = await stat(path).catch(() => null);
+  if (found === null) throw new CubitError('not_found', `There is no file ${path}.`);
+  try {
+    const file = found.isDirectory() ? join(path, PEFT_WEIGHTS) : path;
+    if (!found.isDirectory()) return adapterOfGguf(readGguf(await beginningOf(file, GGUF_HEAD_BYTES_MAX)), base);
+    return await peftOf(path, file, (await peftWeights(file)).size, base);
+  } catch (error) {
+    if (!(error instanceof Faulty)) throw error;
+    throw invalid(`${path} cannot be used: ${error.message}.`, 'adapter');
+  }
+}
+
+async function peftWeights(file: string) {
+  return stat(file).catch(() => {
+    throw new Faulty(`there is no ${PEFT_WEIGHTS} in the folder`);
+  });
 }
 
 async function ggufOf(path: string, kind: 'lora' | 'full', base: Architecture): Promise<AdapterFacts | null> {

@@ -23,6 +23,7 @@ export interface CalcFlags {
   readonly percentile: string;
   readonly coefficient?: string;
   readonly loraFactor?: string;
+  readonly loraRank?: string;
   readonly machine?: string;
   readonly machineFacts?: string;
   readonly clouds?: boolean;
@@ -72,6 +73,7 @@ export function questionOf(fail: Fail, flags: CalcFlags): Asked {
     percentile: `p${flags.percentile}` as const,
     coefficient: number('coefficient', flags.coefficient),
     loraFactor: number('lora-factor', flags.loraFactor),
+    loraRank: number('lora-rank', flags.loraRank),
     machineTypeId: flags.machine,
     machine: flags.machineFacts === undefined ? undefined : machineOf(fail, flags.machineFacts),
   });

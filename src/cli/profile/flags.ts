@@ -25,6 +25,7 @@ export interface Opened {
   /** null: a server that no template describes. */
   readonly template: Template | null;
   readonly config: Config;
+  readonly catalog: Catalog;
 }
 
 /** The engine that the flags name, started or connected to. */
@@ -40,11 +41,11 @@ export async function openTarget(program: Command, flags: ProfileFlags): Promise
   const apiKey = apiKeyOf(flags);
   if (flags.endpoint !== undefined) {
     const client = createClient(options);
-    return { config, ...(await endpointTarget(client, flags.endpoint, apiKey, catalog)) };
+    return { config, catalog, ...(await endpointTarget(client, flags.endpoint, apiKey, catalog)) };
   }
   if (options.url === undefined) {
     const template = templateOf(catalog, flags.template ?? DEFAULT_TEMPLATE_ID);
-    return { config, template, target: await localTarget(catalog, template, config) };
+    return { config, catalog, template, target: await localTarget(catalog, template, config) };
   }
   const template = flags.template === undefined ? null : templateOf(catalog, flags.template);
   const whole = (name: string, text: string | undefined, max: number) =>
@@ -60,7 +61,7 @@ export async function openTarget(program: Command, flags: ProfileFlags): Promise
     },
     template,
   );
-  return { config, template, target };
+  return { config, catalog, template, target };
 }
 
 function templateOf(catalog: Catalog, id: string): Template {

@@ -1,7 +1,7 @@
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Agent } from 'undici';
-import { timedChat } from '../../bench/client.ts';
+import { type ChatCall, timedChat } from '../../bench/client.ts';
 import type { Catalog, Template } from '../../catalog/schema.ts';
 import type { Config } from '../../config.ts';
 import { CubitError } from '../../core/errors.ts';
@@ -9,6 +9,8 @@ import { connectEngine } from '../../engine/connect.ts';
 import { PREFILL_TOKENS_PER_STEP } from '../../engine/llama/scheduler.ts';
 import { SELF_CHECK, selfCheckMs } from '../../engine/llama/self-check.ts';
 import { detectDialect } from '../../engine/openai-http/detect.ts';
+import { DIALECTS } from '../../engine/openai-http/dialects.ts';
+import type { Engine } from '../../engine/port.ts';
 import { LocalFleet } from '../../fleet/local/fleet.ts';
 import type { ReplicaStatus } from '../../fleet/port.ts';
 import type { Limits } from '../../profile/cells.ts';
@@ -29,8 +31,18 @@ export interface Target {
   readonly lostShare: (() => number) | null;
   /** µs; only of an engine that was started here. */
   readonly selfCheckUs: ((nowMs: () => number) => Promise<number | null>) | null;
+  /** Loads an adapter and sends to it; throws what the engine says of one that it cannot load. null: not on this way. */
+  readonly adapter: ((path: string) => Promise<AdapterTarget>) | null;
   close(): Promise<void>;
 }
+
+export interface AdapterTarget {
+  readonly send: Send;
+  unload(): Promise<void>;
+}
+
+const ADAPTER_NAME = 'cubit-profile';
+const LOAD_MS_MAX = 120_000;
 
 const READY_MS_MAX = 120_000;
 const WORKER_BYTES = 700 * 2 ** 20;
@@ -82,6 +94,7 @@ export async function localTarget(catalog: Catalog, template: Template, config: 
         const ms = await selfCheckMs(engine, SELF_CHECK, nowMs);
         return ms === null ? null : ms * 1000;
       },
+      adapter: (path) => adapterTarget(engine, server, path),
       close: async () => {
         own.stop();
         await engine.close();
@@ -133,6 +146,7 @@ export async function urlTarget(options: RemoteOptions, template: Template | nul
   const sequences = options.sequences ?? engine?.sequences ?? SEQUENCES;
   const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
   const server = { url, apiKey: apiKey ?? 'none', model, dispatcher };
+  const connection = connectEngine({ kind: 'openai-http', url, model, apiKey, dialect: detected.dialect });
   return {
     on: `${model} at ${url} (${detected.dialect})`,
     send: (call) => timedChat({ ...server, ...call }),
@@ -146,9 +160,30 @@ export async function urlTarget(options: RemoteOptions, template: Template | nul
     nowMs: () => performance.now(),
     lostShare: null,
     selfCheckUs: null,
-    close: () => dispatcher.destroy(),
+    adapter: (path) => adapterTarget(connection, server, path),
+    close: async () => {
+      await connection.close();
+      await dispatcher.destroy();
+    },
   };
 }
+
+/** The same server, with requests that name the adapter as its dialect does. */
+async function adapterTarget(engine: Engine, server: Server, path: string): Promise<AdapterTarget> {
+  const soon = () => AbortSignal.timeout(LOAD_MS_MAX);
+  await engine.loadAdapter({ name: ADAPTER_NAME, path }, soon());
+  const { address } = engine;
+  const byModel = address.kind === 'llama' || DIALECTS[address.dialect].adapters?.named === 'model';
+  return {
+    send: (call) =>
+      byModel
+        ? timedChat({ ...server, ...call, model: ADAPTER_NAME })
+        : timedChat({ ...server, ...call, extraBody: { ...call.extraBody, lora_path: ADAPTER_NAME } }),
+    unload: () => engine.unloadAdapter(ADAPTER_NAME, soon()),
+  };
+}
+
+type Server = Pick<ChatCall, 'url' | 'apiKey' | 'model'> & { readonly dispatcher: Agent };
 
 function onlyModel(url: string, models: readonly string[]): string {
   const [first] = models;
@@ -220,6 +255,7 @@ export async function endpointTarget(
     nowMs: () => performance.now(),
     lostShare: null,
     selfCheckUs: null,
+    adapter: null,
     close: () => dispatcher.destroy(),
   };
   return { target, template };

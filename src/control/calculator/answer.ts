@@ -8,6 +8,7 @@ import {
   planWithUnits,
   type Question,
 } from '../../core/serving/calculator.ts';
+import { slowdownAt } from '../../core/serving/lora.ts';
 import { meanOver } from '../../core/serving/unit/mix.ts';
 import { invalidField } from '../input.ts';
 import { money } from '../schemas.ts';
@@ -33,13 +34,14 @@ export function answerQuestion(context: AnswerContext, question: CalculatorQuest
   const { catalog, recorded } = context;
   if (question.modelId === undefined) throw invalidField('modelId', 'is missing: which model?');
   const offers = offersOf(catalog, question.modelId, { ...context, ...question });
+  const lora = loraOf(context, question, offers);
   const asked = askedTraffic(question, recorded);
   const targets = {
     ttftMs: question.ttftMs ?? null,
     tpotMs: question.tpotMs ?? null,
     percentile: question.percentile,
   };
-  const ask = { targets, coefficient: question.coefficient ?? null, loraFactor: question.loraFactor };
+  const ask = { targets, coefficient: question.coefficient ?? null, loraFactor: lora.factor };
   const { traffic } = asked;
   const calculation = calculate(offers, { ...ask, traffic });
   const simulated =
@@ -56,7 +58,7 @@ export function answerQuestion(context: AnswerContext, question: CalculatorQuest
     promptTokens: prompt,
     outputTokens: meanOver(traffic.mix, ({ outputTokens }) => outputTokens),
     cachedShare: prompt === 0 ? 0 : meanOver(traffic.mix, ({ cachedTokens }) => cachedTokens) / prompt,
-    notes: [...asked.notes, ...refusals(calculation), ...loraNote(context, question)],
+    notes: [...asked.notes, ...refusals(calculation), ...lora.notes],
     plans: calculation.plans.map((plan) => planView(plan, currency)),
     unfit: [...calculation.unfit],
     best: best === null ? null : planView(best, currency),
@@ -105,9 +107,29 @@ function refusals({ refusedShares }: Calculation): string[] {
   );
 }
 
-function loraNote({ catalog }: AnswerContext, { loraFactor, modelId }: CalculatorQuestion): string[] {
-  if (loraFactor > 1 || catalog.models.get(modelId ?? '')?.kind !== 'lora') return [];
-  return ['the weight of the adapter is not measured: units are those of its base; give loraFactor when you know it'];
+/** The weight of an adapter: as given, or the heaviest that was measured for its rank on the templates that are compared. */
+function loraOf(
+  { catalog }: AnswerContext,
+  { loraFactor, loraRank, modelId }: CalculatorQuestion,
+  offers: readonly Offer[],
+): { readonly factor: number; readonly notes: string[] } {
+  if (loraRank === undefined) {
+    if (loraFactor > 1 || catalog.models.get(modelId ?? '')?.kind !== 'lora') return { factor: loraFactor, notes: [] };
+    const note = 'the weight of the adapter is not known: units are those of its base; give loraRank or loraFactor';
+    return { factor: 1, notes: [note] };
+  }
+  if (loraFactor !== 1) throw invalidField('loraRank', 'give loraFactor or loraRank, not both');
+  const measured = offers.flatMap(
+    ({ templateId }) => slowdownAt(loraRank, catalog.templates.get(templateId)?.lora ?? []) ?? [],
+  );
+  if (measured.length === 0) {
+    throw invalidField(
+      'loraRank',
+      `no adapter was measured on a template of ${modelId}: cubit profile --adapter, or give loraFactor`,
+    );
+  }
+  const factor = Math.max(...measured);
+  return { factor, notes: [`an adapter of rank ${loraRank} takes ${factor.toFixed(2)} times the work, as measured`] };
 }
 
 function planView(plan: Plan, currency: string): NonNullable<CalculatorAnswer['best']> {

@@ -148,6 +148,17 @@ describe('bad input', () => {
     expect(ask({ ...llama, machine: { ...machine, memoryBytes: 8e9 } })).toThrow(/weights .* take 16 GB/);
   });
 
+  it('takes the weight of an adapter from what was measured for its rank', () => {
+    const smol = { ...MEANS, modelId: 'smollm2-135m-instruct' };
+    const [, , measured] = shipped.templates.get('smollm2-135m-local')?.lora ?? [];
+    const factor = Math.max(measured!.prefill, measured!.decode);
+    const answer = ask({ ...smol, loraRank: measured!.rank })();
+    expect(answer.plans).toEqual(ask({ ...smol, loraFactor: factor })().plans);
+    expect(answer.notes.join()).toContain(`rank 64 takes ${factor.toFixed(2)} times the work`);
+    expect(ask({ ...smol, loraRank: 8, loraFactor: 2 })).toThrow(/not both/);
+    expect(ask({ ...llama, loraRank: 8 })).toThrow(/cubit profile --adapter/);
+  });
+
   it('knows machine types of the catalogue for which a model has no template', () => {
     expect(ask({ ...llama, machineTypeId: 'h200-x8' })().best?.templateId).toBe('llama-3.1-8b-instruct on h200-x8');
   });

@@ -39,7 +39,13 @@ export const CalculatorInput = z.strictObject({
   tpotMs: z.number().optional().describe('Time per token to reach, ms'),
   percentile: z.enum(['p50', 'p95']).default('p95').describe('Of requests that have to reach it'),
   coefficient: z.number().optional().describe('Only tiers of this elasticity coefficient'),
-  loraFactor: z.number().default(1).describe('Work with a LoRA adapter over that without, as measured for its rank'),
+  loraFactor: z.number().default(1).describe('Work with a LoRA adapter over that without'),
+  loraRank: z
+    .int()
+    .positive()
+    .max(1_024)
+    .optional()
+    .describe('Instead: the rank, as `cubit profile --adapter` measured it'),
   machineTypeId: Id.optional().describe('Calculate from facts for this machine type instead of the templates'),
   machine: z
     .strictObject({

@@ -18,13 +18,13 @@ import { orderThrough } from './move.ts';
 import type { Price } from './price.ts';
 import { arithmeticOf, moneyOf, type Quote } from './quote.ts';
 
-/** Throws `unsupported_feature` for what is not sold in this release. */
+/** Throws `unsupported_feature` for a template whose units cannot be: adopted servers pair, but none is a cache worker. */
 export function checkSellable(template: Template): void {
   const { kind, engine } = template;
-  if (kind === 'single' || engine.kind === 'llama') return;
+  if (kind !== 'three_type' || engine.kind === 'llama') return;
   throw new CubitError(
     'unsupported_feature',
-    `Template ${template.id} is disaggregated, and adopted servers cannot be paired yet; only the embedded engine can.`,
+    `Units of ${template.id} have a cache worker, which only the embedded engine has: choose a template of prefill and decode.`,
     { details: { param: 'templateId' } },
   );
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type LoraFactor, withLora } from './lora.ts';
+import { type LoraFactor, mergedByRank, slowdownAt, withLora } from './lora.ts';
 import { totalUs, workOf } from './work.ts';
 
 const BASE = { p0Us: 30_000, p1Us: 100, p2Us: 3, d1Us: 1_000, d2Us: 9 };
@@ -20,6 +20,19 @@ describe('withLora', () => {
     expect(withLora(BASE, 112, MEASURED)?.p1Us).toBeCloseTo(200, 9);
     expect(withLora(BASE, 4, MEASURED)?.d1Us).toBeCloseTo(1_200, 9);
     expect(withLora(BASE, 16, [{ rank: 8, prefill: 1.1, decode: 1.05 }])?.p1Us).toBeCloseTo(120, 9);
+  });
+
+  it('takes no work off beyond figures that fall by noise', () => {
+    const noisy = [
+      { rank: 8, prefill: 1.1, decode: 1.05 },
+      { rank: 16, prefill: 1.2, decode: 1.01 },
+    ];
+    expect(withLora(BASE, 256, noisy)?.d1Us).toBe(BASE.d1Us);
+    expect(slowdownAt(16, noisy)).toBe(1.2);
+    expect(slowdownAt(16, [])).toBeNull();
+    expect(
+      mergedByRank(noisy, [{ rank: 16, prefill: 1, decode: 1 }, MEASURED[2]!]).map(({ prefill }) => prefill),
+    ).toEqual([1.1, 1, 1.6]);
   });
 
   it('does not guess where nothing was measured', () => {

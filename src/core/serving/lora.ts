@@ -23,6 +23,18 @@ export function withLora(
   return { ...coefficients, p1Us: coefficients.p1Us * factor.prefill, d1Us: coefficients.d1Us * factor.decode };
 }
 
+/** What all steps of a request with an adapter of `rank` take at most, as a multiple; null: nobody knows. */
+export function slowdownAt(rank: number, measured: readonly LoraFactor[]): number | null {
+  const factor = factorAt(rank, measured);
+  return factor === null ? null : Math.max(factor.prefill, factor.decode);
+}
+
+/** In order of rank; of one rank, that of `newer`. */
+export function mergedByRank(older: readonly LoraFactor[], newer: readonly LoraFactor[]): LoraFactor[] {
+  const byRank = new Map([...older, ...newer].map((factor) => [factor.rank, factor]));
+  return [...byRank.values()].sort((a, b) => a.rank - b.rank);
+}
+
 function factorAt(rank: number, measured: readonly LoraFactor[]): LoraFactor | null {
   const [smallest] = measured;
   if (smallest === undefined || rank <= smallest.rank) return smallest ?? null;
@@ -34,7 +46,8 @@ function factorAt(rank: number, measured: readonly LoraFactor[]): LoraFactor | n
   const share = (rank - low.rank) / (high.rank - low.rank);
   return {
     rank,
-    prefill: low.prefill + share * (high.prefill - low.prefill),
-    decode: low.decode + share * (high.decode - low.decode),
+    // Beyond two figures that differ by noise alone, the line may fall: an adapter never takes work off.
+    prefill: Math.max(1, low.prefill + share * (high.prefill - low.prefill)),
+    decode: Math.max(1, low.decode + share * (high.decode - low.decode)),
   };
 }
