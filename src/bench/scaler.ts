@@ -117,7 +117,7 @@ class Load {
     const pools = { batchPerUnit: 8, kvTokensPerUnit: 16_384, kvTokens: 0, queued: 0, queuedUs: 0 };
     return this.replicas.map(({ replicaId }, i) => {
       const runningOn = new Map([[replicaId, this.#risen.has(i) ? 8 : 0]]);
-      return { servedModelId: nameOf('sm', i), ...pools, ...totals, ...times, runningOn };
+      return { servedModelId: nameOf('sm', i), ...pools, ...totals, ...times, runningOn, unfit: new Map() };
     });
   }
 }

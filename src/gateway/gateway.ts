@@ -28,6 +28,8 @@ export interface ServedModelStats extends AdmissionView, Readonly<SignalTotals> 
   readonly kvTokensPerUnit: number;
   /** Sequences that run on each replica, draining ones included. */
   readonly runningOn: ReadonlyMap<string, number>;
+  /** Replicas that are ready and kept out or on trial, with the reason. */
+  readonly unfit: ReadonlyMap<string, string>;
 }
 
 export interface GatewayStats {
@@ -187,6 +189,7 @@ function statsOf(state: State): GatewayStats {
       batchPerUnit: model.snapshot.batchPerUnit,
       kvTokensPerUnit: model.snapshot.kvTokensPerUnit,
       runningOn: new Map(Array.from(model.replicas.values(), ({ replicaId, running }) => [replicaId, running])),
+      unfit: model.fitness.unfit(model.replicas.keys()),
       ...model.signals,
     })),
   };

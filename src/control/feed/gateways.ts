@@ -30,6 +30,10 @@ const Report = z.object({
         tpotMsSum: count,
         tpotCount: count,
         runningOn: z.array(z.tuple([z.string(), count])).transform((pairs) => new Map(pairs)),
+        unfit: z
+          .array(z.tuple([z.string(), z.string().max(100)]))
+          .default([])
+          .transform((pairs) => new Map(pairs)),
       }),
     )
     .max(100_000),
@@ -39,7 +43,11 @@ const Report = z.object({
 export function reportOf(gatewayId: string, servedModels: readonly ServedModelStats[]): object {
   return {
     gatewayId,
-    servedModels: servedModels.map(({ runningOn, ...stats }) => ({ ...stats, runningOn: [...runningOn] })),
+    servedModels: servedModels.map(({ runningOn, unfit, ...stats }) => ({
+      ...stats,
+      runningOn: [...runningOn],
+      unfit: [...unfit],
+    })),
   };
 }
 
