@@ -124,7 +124,7 @@ class Load {
     };
     return this.replicas.map(({ replicaId }, i) => {
       const runningOn = new Map([[replicaId, this.#risen.has(i) ? 8 : 0]]);
-      return { servedModelId: nameOf('sm', i), ...pools, ...totals, ...times, runningOn };
+      return { servedModelId: nameOf('sm', i), ...pools, ...totals, ...times, runningOn, unfit: new Map() };
     });
   }
 }

@@ -42,7 +42,8 @@ it('a server that answers 500 while it drains is left alone after a few, tried a
   await using harness = pool.harness;
   for (let time = 0; time < 30; time += 1) expect((await pool.ask()).status).toBe(200);
   expect([pool.askedOf('rep-1'), pool.healthOf('rep-1')]).toEqual([HEALTH_SETTINGS.failuresInARow, 'ejected']);
-  expect(harness.gateway.stats().servedModels[0]?.readyUnits).toBe(2);
+  const stats = harness.gateway.stats().servedModels[0];
+  expect([stats?.readyUnits, stats?.unfit]).toEqual([2, new Map([['rep-1', 'failing']])]);
   expect(harness.logs.filter((line) => line.includes('replica ejected'))).toHaveLength(1);
   expect(await harness.registry.metrics()).toMatch(/cubit_replicas_unfit\{.*\} 1\n/);
 
@@ -53,7 +54,8 @@ it('a server that answers 500 while it drains is left alone after a few, tried a
   pool.clock.aheadMs += 2 * HEALTH_SETTINGS.ejectMs;
   for (let time = 0; time < HEALTH_SETTINGS.probes; time += 1) await pool.ask();
   expect(pool.healthOf('rep-1')).toBe('serving');
-  expect(harness.gateway.stats().servedModels[0]?.readyUnits).toBe(3);
+  const after = harness.gateway.stats().servedModels[0];
+  expect([after?.readyUnits, after?.unfit.size]).toEqual([3, 0]);
   expect(harness.logs.some((line) => line.includes('replica serves again'))).toBe(true);
   expectSettled(harness);
 });

@@ -42,6 +42,17 @@ export class Fitness {
     return this.#first.view(replicaId) ?? this.#decode.view(replicaId);
   }
 
+  /** Those of these that are kept out or on trial, and why. */
+  unfit(replicaIds: Iterable<string>): ReadonlyMap<string, string> {
+    const unfit = new Map<string, string>();
+    if (this.bad === 0) return unfit;
+    for (const replicaId of replicaIds) {
+      const view = this.view(replicaId);
+      if (view !== null && view.state !== 'serving') unfit.set(replicaId, view.reason ?? 'on trial');
+    }
+    return unfit;
+  }
+
   /** Kept out, or on trial. */
   get bad(): number {
     return this.#first.badCount + this.#decode.badCount;

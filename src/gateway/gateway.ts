@@ -32,6 +32,8 @@ export interface ServedModelStats extends AdmissionView, Readonly<SignalTotals> 
   readonly prefillStretch: number;
   /** Sequences that run on each replica, draining ones included. */
   readonly runningOn: ReadonlyMap<string, number>;
+  /** Replicas that are ready and kept out or on trial, with the reason. */
+  readonly unfit: ReadonlyMap<string, string>;
 }
 
 export interface GatewayStats {
@@ -197,6 +199,7 @@ function statsOf(state: State): GatewayStats {
       kvTokensPerUnit: model.snapshot.kvTokensPerUnit,
       prefillStretch: stretchOf(model),
       runningOn: new Map(Array.from(model.replicas.values(), ({ replicaId, running }) => [replicaId, running])),
+      unfit: model.fitness.unfit(model.replicas.keys()),
       ...model.signals,
     })),
   };

@@ -65,6 +65,52 @@ test('a start that hangs is failed after a quarter of an hour, billed nothing an
   expect(billedUnitSeconds).toBe(Math.ceil((control.nowMs - START_MS) / 1_000));
 });
 
+test('a unit that its fleet calls ready and that serves nothing is replaced, and said to be', async () => {
+  const { added, control, counts, decisions, load, pass, unfit } = await elastic(1, { maxUnits: 2 });
+  load.perUnit = 8;
+  await pass(5);
+  control.fleet.allReady();
+  await pass(305);
+  const [bad] = await added();
+  expect(bad).toMatchObject({ state: 'ready' });
+  unfit.set(bad!.replicaId, 'failing');
+  await pass(100);
+  // A trial that goes well in between: its time begins anew.
+  unfit.clear();
+  await pass(5);
+  unfit.set(bad!.replicaId, 'failing');
+  await pass(115);
+  expect((await added())[0]).toMatchObject({ unitId: bad!.unitId, state: 'ready' });
+  await pass(15);
+  const ended = (await added()).find(({ unitId }) => unitId === bad!.unitId)!;
+  expect(ended).toMatchObject({ state: 'failed', failure: expect.stringContaining('for 120 s (failing)') });
+  const replaced = (await decisions()).find(({ cause }) => cause === 'unfit')!;
+  expect(replaced).toMatchObject({ unitsBefore: 2, unitsAfter: 1, atMs: ended.endedAtMs });
+  // It had served for long, so another is started at once; what gateways say of the old one is no matter.
+  expect(await counts()).toMatchObject({ base: 1, ready: 0, starting: 1 });
+  control.fleet.allReady();
+  await pass(300);
+  expect(await counts()).toMatchObject({ base: 1, ready: 1, starting: 0 });
+});
+
+test('when all units look bad, one is replaced in two minutes and not all at once', async () => {
+  const { added, control, load, pass, unfit } = await elastic(1, { maxUnits: 5 });
+  load.perUnit = 8;
+  await pass(40);
+  control.fleet.allReady();
+  await pass(305);
+  const ready = (await added()).filter(({ state }) => state === 'ready');
+  expect(ready).toHaveLength(2);
+  for (const { replicaId } of ready) unfit.set(replicaId, 'unreachable');
+  const failed = async () => (await added()).filter(({ state }) => state === 'failed').length;
+  const after: number[] = [];
+  for (let i = 0; i < 2; i += 1) {
+    await pass(125);
+    after.push(await failed());
+  }
+  expect(after).toEqual([1, 2]);
+});
+
 test('targets that no number of units meets are refused with what one request alone takes', async () => {
   const { control, groupId, manager } = await elastic(1);
   const answer = await refusal(control.call(ruleSet, manager, { groupId, maxUnits: 4, ttftMsMax: 1, tpotMsMax: 1 }));

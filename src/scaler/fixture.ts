@@ -20,6 +20,7 @@ export async function elastic(units = 1, rule: object = RULE, templateId = 'alph
   const { groups, endpointId } = await control.call(endpointCreate, manager, { name: 'elastic', models });
   const { groupId, servedModelId } = groups[0]!;
   const running = new Map<string, number>();
+  const unfit = new Map<string, string>();
   const provisioner = control.provisioner({ runningOn: (id) => running.get(id) ?? 0 });
   await control.provisioned(provisioner);
   await control.call(ruleSet, manager, { groupId, ...RULE, ...rule });
@@ -30,7 +31,7 @@ export async function elastic(units = 1, rule: object = RULE, templateId = 'alph
     const none = { arrivals: 0, arrivedUs: 0, refused: 0, completed: 0, prefillUs: 0 };
     const times = { ttftMsSum: 0, ttftCount: 0, tpotMsSum: 0, tpotCount: 0 };
     const pools = { batchPerUnit: 8, kvTokensPerUnit: 16_384, kvTokensLikely: 0, prefillStretch: 1 };
-    return { servedModelId, ...pools, ...none, ...times, queued: load.queued, queuedUs: 0, runningOn: running };
+    return { servedModelId, ...pools, ...none, ...times, queued: load.queued, queuedUs: 0, runningOn: running, unfit };
   };
   const scalerOf = (holder: string, ids = newId) =>
     new Scaler({
@@ -53,6 +54,19 @@ export async function elastic(units = 1, rule: object = RULE, templateId = 'alph
   const counts = async () => (await control.call(ruleShow, OPERATOR, { groupId })).units;
   const added = async () => (await control.call(scalingUnits, OPERATOR, { groupId })).items;
   const decisions = async () => (await control.call(scalingDecisions, OPERATOR, { groupId })).items;
-  const world = { control, manager, tenantId, groupId, endpointId, provisioner, scaler, scalerOf, load, running, pass };
+  const world = {
+    control,
+    manager,
+    tenantId,
+    groupId,
+    endpointId,
+    provisioner,
+    scaler,
+    scalerOf,
+    load,
+    running,
+    unfit,
+    pass,
+  };
   return { ...world, show, counts, added, decisions };
 }

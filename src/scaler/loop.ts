@@ -5,12 +5,12 @@ import { readRule } from '../control/elastic/rule.ts';
 import { type ElasticUnit, launchUnits, moveUnit, openUnits } from '../control/elastic/units.ts';
 import { createTurns, type Turns } from '../control/turns.ts';
 import { replicasById, rolesOf } from '../control/units.ts';
-import type { SalesPolicy } from '../control/verb.ts';
+import type { SalesPolicy, Trx } from '../control/verb.ts';
 import type { IdKind } from '../core/ids.ts';
 import { ForesightScaling } from '../core/serving/scaling/foresight.ts';
 import type { ElasticRule } from '../core/serving/scaling/rule.ts';
 import { Schedule } from '../core/serving/scaling/schedule.ts';
-import type { ExplainedDecision } from '../core/serving/scaling.ts';
+import type { ExplainedDecision, ScalingCause } from '../core/serving/scaling.ts';
 import type { Fleet, ReplicaStatus, Role } from '../fleet/port.ts';
 import { takeLease } from '../store/lease.ts';
 import { notify } from '../store/notices.ts';
@@ -22,6 +22,7 @@ import { observe, type Reading, type ServedSignals } from './observe.ts';
 import { planUnits } from './plan.ts';
 import { type LearnedProfile, readProfiles, saveProfiles } from './profiles.ts';
 import { quotaRoom } from './quota-room.ts';
+import { type UnfitUnit, UnfitUnits } from './unfit.ts';
 
 export interface ScalerDeps {
   readonly db: Kysely<Database>;
@@ -75,6 +76,7 @@ interface Memory {
   readonly rule: ElasticRule;
   readonly scaling: ForesightScaling;
   readonly schedule: Schedule;
+  readonly unfit: UnfitUnits;
   before: Reading | null;
   /** Of the forecast, when it was stored last. */
   savedVersion: number;
@@ -155,6 +157,7 @@ export class Scaler {
         rule,
         schedule: new Schedule(rule.windows, rule.zone),
         scaling: new ForesightScaling({ ...rule, coefficient }, profile),
+        unfit: known?.unfit ?? new UnfitUnits(),
         before: known?.before ?? null,
         savedVersion: 0,
       });
@@ -211,10 +214,42 @@ export class Scaler {
     const observation = observe(reading, memory.before, units, { ...bounds, startupMs });
     memory.before = reading;
     const decision = memory.scaling.decide(observation, nowMs);
+    const unfit = memory.unfit.find(added, roles, signals.unfit, nowMs);
+    if (unfit !== null) return this.#replace(group, added, unfit);
     const alive = added.filter((unit) => unit.state !== 'draining').length;
     const wanted = Math.max(0, decision.desiredUnits - fixed.length);
     if (wanted === alive || (wanted > alive && (await this.#backsOff(group.id, nowMs)))) return;
     await this.#act({ group, added, wanted, alive, signals }, decision);
+  }
+
+  /** Ends a unit that serves nothing. The next turn starts another, after a while when it had only just begun. */
+  async #replace(group: Row<'instance_groups'>, added: readonly ElasticUnit[], { unit, failure }: UnfitUnit) {
+    const { db, now, newId, log, changed } = this.#deps;
+    const units = group.units + added.filter(({ state }) => state !== 'draining').length;
+    const sentence = `A unit is replaced. ${failure}`;
+    await db.transaction().execute(async (trx) => {
+      await moveUnit(trx, { now, newId }, { group, unit, event: 'fail', failure });
+      await this.#record(trx, group, { before: units, after: units - 1, cause: 'unfit', sentence, inputs: {} });
+    });
+    log.error({ groupId: group.id, unitId: unit.id, replicaId: unit.replica_id }, sentence);
+    changed();
+  }
+
+  async #record(trx: Trx, group: Row<'instance_groups'>, { before, after, cause, sentence, inputs }: Recorded) {
+    await trx
+      .insertInto('scaling_decisions')
+      .values({
+        id: this.#deps.newId('decision'),
+        tenant_id: group.tenant_id,
+        group_id: group.id,
+        at_ms: this.#deps.now(),
+        units_before: before,
+        units_after: after,
+        cause,
+        sentence,
+        inputs_json: JSON.stringify(inputs),
+      })
+      .execute();
   }
 
   /** Whether the last starts failed, or units that had just begun to serve, and the next one has to wait. */
@@ -262,20 +297,13 @@ export class Scaler {
       for (const id of plan.drain) await moveUnit(trx, deps, { group, unit: byId.get(id)!, event: 'drain' });
       for (const id of plan.cancel) await moveUnit(trx, deps, { group, unit: byId.get(id)!, event: 'release' });
       await launchUnits(trx, deps, group, plan.launch);
-      await trx
-        .insertInto('scaling_decisions')
-        .values({
-          id: newId('decision'),
-          tenant_id: group.tenant_id,
-          group_id: group.id,
-          at_ms: now(),
-          units_before: group.units + alive,
-          units_after: group.units + wanted,
-          cause: decision.cause,
-          sentence: decision.reason,
-          inputs_json: JSON.stringify(decision.inputs),
-        })
-        .execute();
+      await this.#record(trx, group, {
+        before: group.units + alive,
+        after: group.units + wanted,
+        cause: decision.cause,
+        sentence: decision.reason,
+        inputs: decision.inputs,
+      });
       await this.#tellWhenStuck(trx, group, plan.launch);
     });
     const { cause, reason } = decision;
@@ -307,6 +335,15 @@ export class Scaler {
       detail: { endpointId: group.endpoint_id, groupId: group.id, failures: last.length, reason: last[0]!.failure },
     });
   }
+}
+
+interface Recorded {
+  readonly before: number;
+  readonly after: number;
+  readonly cause: ScalingCause | 'unfit';
+  /** For people. */
+  readonly sentence: string;
+  readonly inputs: ExplainedDecision['inputs'];
 }
 
 interface Change {

@@ -5,7 +5,15 @@ function report(gatewayId: string, atMs: number, changes: object = {}): GatewayS
   const totals = { arrivals: 0, arrivedUs: 0, refused: 0, completed: 0, prefillUs: 0 };
   const times = { ttftMsSum: 0, ttftCount: 0, tpotMsSum: 0, tpotCount: 0 };
   const pools = { batchPerUnit: 8, kvTokensPerUnit: 16, kvTokensLikely: 3, prefillStretch: 1, queued: 2, queuedUs: 5 };
-  const model = { servedModelId: 'sm-1', ...pools, ...totals, ...times, runningOn: new Map([['r', 4]]), ...changes };
+  const model = {
+    servedModelId: 'sm-1',
+    ...pools,
+    ...totals,
+    ...times,
+    runningOn: new Map([['r', 4]]),
+    unfit: new Map(),
+    ...changes,
+  };
   return { gatewayId, atMs, servedModels: [model] };
 }
 
@@ -48,4 +56,17 @@ test('old ones do not count, and too few known freeze everything until the silen
   expect(merger.merge([], 200_000)).toBeNull();
   // A clock that runs ahead.
   expect(merger.merge([report('a', 300_000)], 200_000)).toBeNull();
+});
+
+test('a replica is kept out when half of the gateways say so: one may be idle, one may have trouble of its own', () => {
+  const merger = new SignalMerger();
+  const unfit = new Map([['r', 'failing']]);
+  const saidBy = (count: number) =>
+    merger
+      .merge(
+        ['a', 'b', 'c'].map((id, i) => report(id, 0, i < count ? { unfit } : {})),
+        0,
+      )!
+      .get('sm-1')!.unfit;
+  expect([saidBy(0).size, saidBy(1).size, saidBy(2)]).toEqual([0, 0, unfit]);
 });

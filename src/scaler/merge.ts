@@ -50,9 +50,12 @@ export class SignalMerger {
     }
     if (fresh.length === 0 || fresh.length < HEARD_MIN * this.#heard.size) return null;
     const merged = new Map<string, ServedSignals>();
+    /** By replica: gateways that keep it out. */
+    const keptOut = new Map<string, number>();
     for (const report of fresh) {
       for (const model of report.servedModels) {
         this.#grow(report.gatewayId, model);
+        for (const id of model.unfit.keys()) keptOut.set(id, (keptOut.get(id) ?? 0) + 1);
         const before = merged.get(model.servedModelId);
         merged.set(model.servedModelId, before === undefined ? model : together(before, model));
       }
@@ -61,7 +64,7 @@ export class SignalMerger {
     for (const [servedModelId, model] of merged) {
       const totals = this.#sums.get(servedModelId)!;
       sums.set(servedModelId, totals);
-      merged.set(servedModelId, { ...model, ...totals });
+      merged.set(servedModelId, { ...model, ...totals, unfit: unfitFor(model, keptOut, fresh.length) });
     }
     this.#sums = sums;
     return merged;
@@ -88,6 +91,12 @@ function totalsOf(of: (name: (typeof TOTALS)[number]) => number): Totals {
   return Object.fromEntries(TOTALS.map((name) => [name, of(name)])) as Totals;
 }
 
+/** Half of the gateways have to say so: one may be idle, and one may have trouble of its own. */
+function unfitFor({ unfit }: ServedSignals, keptOut: ReadonlyMap<string, number>, gateways: number) {
+  if (unfit.size === 0) return unfit;
+  return new Map([...unfit].filter(([replicaId]) => keptOut.get(replicaId)! * 2 >= gateways));
+}
+
 function together(a: ServedSignals, b: ServedSignals): ServedSignals {
   const runningOn = new Map(a.runningOn);
   for (const [replicaId, running] of b.runningOn) runningOn.set(replicaId, (runningOn.get(replicaId) ?? 0) + running);
@@ -97,5 +106,6 @@ function together(a: ServedSignals, b: ServedSignals): ServedSignals {
     queued: a.queued + b.queued,
     queuedUs: a.queuedUs + b.queuedUs,
     runningOn,
+    unfit: b.unfit.size === 0 ? a.unfit : new Map([...a.unfit, ...b.unfit]),
   };
 }

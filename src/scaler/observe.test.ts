@@ -24,6 +24,7 @@ function signals(given: Partial<ServedSignals>): ServedSignals {
     tpotMsSum: 0,
     tpotCount: 0,
     runningOn: new Map(),
+    unfit: new Map(),
     ...given,
   };
 }

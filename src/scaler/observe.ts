@@ -25,6 +25,8 @@ export interface ServedSignals {
   readonly tpotCount: number;
   /** Sequences on each replica, draining ones included. */
   readonly runningOn: ReadonlyMap<string, number>;
+  /** Replicas that are ready and take no requests but trials, by how theirs ended; why. */
+  readonly unfit: ReadonlyMap<string, string>;
 }
 
 /** A unit that exists, with its machines: one, or one for each role. */

@@ -13,6 +13,7 @@ const stats = (utilization: number, warningEpisode: number | null): ServedModelS
   batchPerUnit: 8,
   kvTokensPerUnit: 1_000,
   runningOn: new Map([['rep-1', 2]]),
+  unfit: new Map(),
   levelUs: 0,
   capacityUs: 5_000_000,
   readyUnits: 1,

@@ -33,6 +33,10 @@ const Report = z.object({
         utilization: count,
         warningEpisode: z.int().nullable(),
         runningOn: z.array(z.tuple([z.string(), count])).transform((pairs) => new Map(pairs)),
+        unfit: z
+          .array(z.tuple([z.string(), z.string().max(100)]))
+          .default([])
+          .transform((pairs) => new Map(pairs)),
       }),
     )
     .max(100_000),
@@ -42,7 +46,11 @@ const Report = z.object({
 export function reportOf(gatewayId: string, servedModels: readonly ServedModelStats[]): object {
   return {
     gatewayId,
-    servedModels: servedModels.map(({ runningOn, ...stats }) => ({ ...stats, runningOn: [...runningOn] })),
+    servedModels: servedModels.map(({ runningOn, unfit, ...stats }) => ({
+      ...stats,
+      runningOn: [...runningOn],
+      unfit: [...unfit],
+    })),
   };
 }
 
