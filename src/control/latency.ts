@@ -30,5 +30,6 @@ export function latencyOf(template: Template, tier: Tier, timeScale: number): La
     ttftMsMax: (tier.ttftMs?.p95 ?? NO_PROMISE_MS) * slower,
     ttftPrefillFactor: PREFILL_FACTOR,
     tpotMsMax: (tier.tpotMs?.p95 ?? NO_PROMISE_MS) * slower,
+    slowness: slower,
   };
 }

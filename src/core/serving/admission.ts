@@ -87,7 +87,7 @@ export interface Reservation {
 
 /** Until the next lease, about. */
 const LEASE_WAIT_MS = 100;
-/** How long prefill that was let in counts: about as long as an answer's decoding, which it slows. */
+/** How long prefill that was let in counts: about as long as an answer's decoding, which it slows; longer on slow machines. */
 const PREFILL_MEMORY_MS = 10_000;
 
 interface Pool {
@@ -285,7 +285,7 @@ export class Admission {
       running: this.#running + estimate.sequences,
       contextTokens: this.#contextTokens + typicalIn(estimate).contextTokens,
       prefillAheadUs: this.#prefillAheadUs,
-      prefillLoad: this.#recentPrefillUs / (1000 * PREFILL_MEMORY_MS),
+      prefillLoad: this.#recentPrefillUs / (1000 * this.#prefillMemoryMs()),
     };
     return breachOf(latency, outstanding, estimate.work.prefillUs, estimate.outputTokens, hasWaited);
   }
@@ -301,9 +301,13 @@ export class Admission {
     this.#kvVariance += sign * kvVariance;
   }
 
+  #prefillMemoryMs(): number {
+    return PREFILL_MEMORY_MS * (this.#limits.latency?.slowness ?? 1);
+  }
+
   #fadePrefill(nowMs: number): void {
     const ms = Math.max(0, nowMs - this.#prefillAtMs);
-    this.#recentPrefillUs *= Math.exp(-ms / PREFILL_MEMORY_MS);
+    this.#recentPrefillUs *= Math.exp(-ms / this.#prefillMemoryMs());
     this.#prefillAtMs += ms;
   }
 

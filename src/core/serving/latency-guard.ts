@@ -13,6 +13,8 @@ export interface LatencyGuard {
   readonly ttftPrefillFactor: number;
   /** Mean time per token. */
   readonly tpotMsMax: number;
+  /** How many times as long everything takes as on the profiled machine, at least 1 (1 unless said). */
+  readonly slowness?: number;
 }
 
 /** Of all ready units together. */
