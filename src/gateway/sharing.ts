@@ -223,7 +223,8 @@ function reportOf(model: ServedModel, gatewayId: string, nowMs: number): LeaseRe
   return {
     gatewayId,
     spentUs: admission.spentUs,
-    unreportedUs: admission.unreportedUs,
+    // What units have supplied for meanwhile counts no more: it may be an hour's, after as long without leases.
+    unreportedUs: Math.min(admission.unreportedUs, view.levelUs),
     wantUs: Math.ceil(Math.max(workUs, next === null ? 0 : nextUs) + expected.workUs),
     nextUs: Math.ceil(nextUs),
     levelUs: view.levelUs,
