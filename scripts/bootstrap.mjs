@@ -76,8 +76,28 @@ function handOver(args) {
   });
 }
 
+/** Some tests want a real Redis or Valkey. Only tests: nothing else asks for one. */
+function bringRedis() {
+  const has = () => ['redis-server', 'valkey-server'].some((name) => spawnSync(name, ['--version']).status === 0);
+  if (has()) return;
+  if (process.getuid?.() === 0 && spawnSync('apt-get', ['--version']).status === 0) {
+    console.error('cubit: installing the Debian package redis-server for the tests …');
+    const run = (...args) =>
+      spawnSync('apt-get', args, {
+        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
+        stdio: ['ignore', 'ignore', 'inherit'],
+        timeout: 300_000,
+      });
+    run('update', '--quiet');
+    run('install', '--yes', '--quiet', '--no-install-recommends', 'redis-server');
+    if (has()) return;
+  }
+  console.error('cubit: tests that want a Redis will fail: install it, on Debian with: apt-get install redis-server');
+}
+
 async function runTests(vitestArguments) {
   process.chdir(root);
+  bringRedis();
   const steps = [
     ['weights', [join(root, 'src/cli/cubit.ts'), 'weights']],
     ['types', [join(modules, 'typescript/bin/tsc'), '--noEmit']],

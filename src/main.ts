@@ -32,7 +32,7 @@ import { takeInCatalog } from './control/price-book/take-in.ts';
 import { startProvisioner } from './control/provision.ts';
 import { rolloutJob } from './control/rollout/job.ts';
 import { type Demo, type SeedCall, seedDemo } from './control/seed.ts';
-import { snapshotPublisher } from './control/snapshot.ts';
+import { SHARED_TICK_MS, snapshotPublisher } from './control/snapshot.ts';
 import { receiptRecorder } from './control/usage/recorder.ts';
 import { CubitError } from './core/errors.ts';
 import { isId } from './core/ids.ts';
@@ -317,8 +317,6 @@ async function start(
     },
   };
 }
-
-const SHARED_TICK_MS = 1_000;
 
 /** Throws `disk_full` or `config_invalid` for what the disk refuses. */
 function onDisk<T>(work: () => T): T {

@@ -50,6 +50,8 @@ export interface SnapshotPublisher extends Turns {
 const ROLES_THAT_USE = KEY_ROLES.filter((role) => may(role, 'use'));
 const DEBOUNCE_MS = 20;
 /** Every change is announced; this is for what might not have been. */
+/** Where other control processes change the same database and do not say so here. */
+export const SHARED_TICK_MS = 1_000;
 const TICK_MS = 60_000;
 
 /**

@@ -57,6 +57,6 @@ it('reports shares with their weights: of a group its own, of a pool its tenantâ
     max_tokens: 3,
   });
   expect(reply.status).toBe(200);
-  await expect.poll(() => reports.at(-1)).toEqual({ keys: ['group'], keyWeights: { group: 3 } });
+  await expect.poll(() => reports.at(-1), { timeout: 20_000 }).toEqual({ keys: ['group'], keyWeights: { group: 3 } });
   await sharing.stop();
 });

@@ -17,12 +17,15 @@ const GAP_MS = 25;
 /** Without a lease for so long a gateway goes on by itself; before others take it as gone (LEASE_MS_MAX). */
 const ALONE_AFTER_MS = 1_500;
 const RETRY_MS = 250;
+const NOT_SHARED = ['key_limits', 'pool_limits', 'disaggregated'] as const;
 
 export interface SharingStatus {
   /** `alone`: what leases come from is not reached; a fair share of everything is let in instead. */
   readonly mode: 'leased' | 'alone';
   /** Gateways that were last heard of, this one included. */
   readonly gateways: number;
+  /** What each gateway still applies as a whole for itself. */
+  readonly notShared: readonly ('key_limits' | 'pool_limits' | 'disaggregated')[];
 }
 
 export interface Sharing {
@@ -143,7 +146,7 @@ export function startSharing({ state, counters, gatewayId }: SharingDeps): Shari
   });
   schedule(0);
   return {
-    status: () => ({ mode: alone ? 'alone' : 'leased', gateways }),
+    status: () => ({ mode: alone ? 'alone' : 'leased', gateways, notShared: NOT_SHARED }),
     async stop() {
       stopped = true;
       clearTimeout(timer);
@@ -223,7 +226,8 @@ function reportOf(model: ServedModel, gatewayId: string, nowMs: number): LeaseRe
   return {
     gatewayId,
     spentUs: admission.spentUs,
-    unreportedUs: admission.unreportedUs,
+    // What units have supplied for meanwhile counts no more: it may be an hour's, after as long without leases.
+    unreportedUs: Math.min(admission.unreportedUs, view.levelUs),
     wantUs: Math.ceil(Math.max(workUs, next === null ? 0 : nextUs) + expected.workUs),
     nextUs: Math.ceil(nextUs),
     levelUs: view.levelUs,

@@ -146,8 +146,14 @@ export class Admission {
 
   /** From now on only what the lease holds is let in; null: what this gateway has by itself. For one pool only. */
   setLease(lease: AdmissionLease | null, nowMs: number): void {
-    this.#lease = lease;
     const [pool] = this.#pools;
+    if (lease === null && this.#lease !== null && pool !== undefined) {
+      // Of what all let in, a part is this gateway's own; what no lease has answered is its own as a whole.
+      const now = drained(pool.bucket, nowMs);
+      const ownUs = Math.min(now.levelUs, Math.max(0, this.unreportedUs));
+      pool.bucket = { ...now, levelUs: ownUs + (now.levelUs - ownUs) * (this.#limits.share ?? 1) };
+    }
+    this.#lease = lease;
     if (lease === null || pool === undefined) return;
     this.#reportedUs = lease.reportedUs;
     const levelUs = Math.max(0, lease.levelUs + this.spentUs - lease.reportedUs);
