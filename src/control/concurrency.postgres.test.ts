@@ -1,12 +1,22 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { smolMatrices } from '../../test/smol-matrices.ts';
+import { writeAdapter } from '../model-files/write-adapter.ts';
 import { testDatabase } from '../store/fixture.ts';
 import { balanceMicros, checkLedger } from '../store/ledger.ts';
 import { openStore } from '../store/store.ts';
+import { adapterAdd } from './adapter/add.ts';
+import { adapterList } from './adapter/list.ts';
 import { settle } from './billing/settle.ts';
 import { newId } from './call.ts';
 import { endpointDelete } from './endpoint/delete.ts';
 import { OPERATOR, TestControl } from './fixture.ts';
 import { LIVE_GROUP_STATES } from './internal.ts';
+import { modelRegister } from './model/register.ts';
+import { modelRegistered } from './model/registered.ts';
+import { modelRemove } from './model/remove.ts';
 import { orderNew } from './order/new.ts';
 import { orderResize } from './order/resize.ts';
 import { orderUnsubscribe } from './order/unsubscribe.ts';
@@ -81,6 +91,30 @@ describe('two control planes at once', () => {
     const { manager } = await a.tenant();
     const ends = await outcomes([a.endpoint(manager), b.endpoint(manager), a.endpoint(manager), b.endpoint(manager)]);
     expect(ends).toEqual({ done: 1, refused: ['conflict', 'conflict', 'conflict'] });
+    await close(a, b);
+  });
+
+  test('of registrations of one name, one is made; an adapter that is added is not removed', async () => {
+    const [a, b] = await twoControls();
+    const folder = mkdtempSync(join(tmpdir(), 'cubit-test-'));
+    for (const control of [a, b]) control.modelFolders.push(folder);
+    const source = join(folder, 'a.gguf');
+    await writeAdapter(source, smolMatrices(), { rank: 4, alpha: 4, seed: 1, scale: 0.01 });
+    for (let round = 0; round < ROUNDS; round++) {
+      const { manager } = await a.tenant();
+      await a.endpoint(manager);
+      const model = { name: 'mine', baseModelId: 'alpha', source };
+      const ends = await outcomes([a, b, a, b].map((control) => control.call(modelRegister, manager, model)));
+      expect(ends).toEqual({ done: 1, refused: ['conflict', 'conflict', 'conflict'] });
+      const raced = await outcomes([
+        a.call(adapterAdd, manager, { endpointId: 'chat', modelId: 'mine' }),
+        b.call(modelRemove, manager, { modelId: 'mine' }),
+      ]);
+      expect(raced.done).toBe(1);
+      const live = (await a.call(modelRegistered, manager, {})).items.length;
+      expect((await a.call(adapterList, manager, { endpointId: 'chat' })).items).toHaveLength(live);
+    }
+    rmSync(folder, { recursive: true });
     await close(a, b);
   });
 

@@ -68,18 +68,12 @@ it.each<[string, string, Parameters<typeof fetchIt>[1], string, RegExp]>([
   ['a sixth redirect', '/hops/6', {}, 'invalid_request', /more than 5 times/],
   ['a redirect to http', '/to?http://127.0.0.1/file', {}, 'invalid_request', /Only https/],
   ['a redirect to an address inside', '/to?https://10.0.0.1/file', {}, 'invalid_request', /10\.0\.0\.1 is not on/],
-  [
-    'a redirect to a name that leads inside',
-    '/to?https://localhost/file',
-    { allow: '127.0.0.2, ::2' },
-    '',
-    /127.0.0.1/,
-  ],
+  ['an address that nobody allowed', '/file', { allow: '' }, 'invalid_request', /127\.0\.0\.1 is not on/],
   ['no file', '/nothing', {}, 'invalid_request', /answers 404/],
   ['an answer that is cut', '/cut', {}, 'invalid_request', /could not be fetched/],
   ['a certificate that nobody vouches for', '/file', { ca: pem.toString() }, 'invalid_request', /could not be fetched/],
 ])('refuses %s, and leaves nothing', async (_, from, options, code, message) => {
   const refused = await fetchIt(`${origin}${from}`, options).catch((error: unknown) => error);
-  expect(refused).toMatchObject({ code: code || 'invalid_request', message: expect.stringMatching(message) });
+  expect(refused).toMatchObject({ code, message: expect.stringMatching(message) });
   expect(readdirSync(root)).toEqual([]);
 });

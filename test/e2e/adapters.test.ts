@@ -4,6 +4,7 @@ import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeAdapter } from '../../src/model-files/write-adapter.ts';
 import { testWeights } from '../fixtures.ts';
+import { writeScaledWeights } from '../scaled-weights.ts';
 import { smolMatrices } from '../smol-matrices.ts';
 import { type Running, runCli, startUp, temporaryFolder, until } from './process.ts';
 
@@ -13,9 +14,9 @@ const folder = temporaryFolder();
 
 beforeAll(async () => {
   await writeAdapter(join(folder, 'sea.gguf'), smolMatrices(), { rank: 8, alpha: 16, seed: 1, scale: 0.3 });
-  const weights = await testWeights();
-  const folders = `${folder},${join(weights, '..')}`;
-  cubit = await startUp(temporaryFolder(), { CUBIT_WORKERS_MAX: '2', CUBIT_MODEL_FOLDERS: folders });
+  // Ten layers of which nothing but attention is left.
+  await writeScaledWeights(await testWeights(), join(folder, 'tuned.gguf'), /^blk\.1\d\.ffn_norm\.weight$/, 0);
+  cubit = await startUp(temporaryFolder(), { CUBIT_WORKERS_MAX: '2', CUBIT_MODEL_FOLDERS: folder });
 });
 afterAll(async () => {
   await cubit?.stop('SIGKILL');
@@ -61,9 +62,9 @@ it('an adapter answers as endpoint:adapter, beside the base, with its own work o
   );
 });
 
-it('a fully fine-tuned model runs on a template of its base', async () => {
+it('a fully fine-tuned model runs on a template of its base, and answers as its own weights do', async () => {
   const base = ['--base-model-id', 'smollm2-135m-instruct', '--kind', 'full'];
-  const own = await cli('model', 'register', 'tuned', ...base, '--source', await testWeights());
+  const own = await cli('model', 'register', 'tuned', ...base, '--source', join(folder, 'tuned.gguf'));
   const { dataDir, tenantId, url } = cubit.ready;
   const operatorToken = readFileSync(join(dataDir, 'operator-token'), 'utf8').trim();
   const models = [{ modelId: 'smollm2-135m-instruct', units: 1, ownModelId: 'tuned' }];
@@ -83,4 +84,7 @@ it('a fully fine-tuned model runs on a template of its base', async () => {
       ),
     120_000,
   );
+  const [tuned, again, plain] = [await answerOf('tuned'), await answerOf('tuned'), await answerOf('demo')];
+  expect(tuned.choices[0]?.text).toBe(again.choices[0]?.text);
+  expect(tuned.choices[0]?.text).not.toBe(plain.choices[0]?.text);
 });
