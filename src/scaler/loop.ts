@@ -219,7 +219,8 @@ export class Scaler {
     const alive = added.filter((unit) => unit.state !== 'draining').length;
     const wanted = Math.max(0, decision.desiredUnits - fixed.length);
     if (wanted === alive || (wanted > alive && (await this.#backsOff(group.id, nowMs)))) return;
-    await this.#act({ group, added, wanted, alive, signals }, decision);
+    const overQuota = Math.max(0, -turn.roomLeft(group));
+    await this.#act({ group, added, wanted, alive, overQuota, signals }, decision);
   }
 
   /** Ends a unit that serves nothing. The next turn starts another, after a while when it had only just begun. */
@@ -280,7 +281,7 @@ export class Scaler {
 
   async #act(change: Change, decision: ExplainedDecision): Promise<void> {
     const { db, now, newId, log, changed } = this.#deps;
-    const { group, added, wanted, alive, signals } = change;
+    const { group, added, wanted, alive, overQuota, signals } = change;
     const byId = new Map(added.map((unit) => [unit.id, unit]));
     const plan = planUnits(
       added.map((unit) => ({
@@ -305,17 +306,24 @@ export class Scaler {
         inputs: decision.inputs,
       });
       await this.#tellWhenStuck(trx, group, plan.launch);
+      if (overQuota > 0 && decision.cause === 'bounds') await this.#tellOfQuota(trx, group, alive - wanted);
     });
     const { cause, reason } = decision;
     log.info({ groupId: group.id, unitsBefore: group.units + alive, unitsAfter: group.units + wanted, cause }, reason);
     changed();
   }
 
-  async #tellWhenStuck(
-    trx: Parameters<typeof notify>[0],
-    group: Row<'instance_groups'>,
-    launched: number,
-  ): Promise<void> {
+  async #tellOfQuota(trx: Trx, group: Row<'instance_groups'>, units: number): Promise<void> {
+    await notify(trx, this.#deps, {
+      tenantId: group.tenant_id,
+      kind: 'scaling_quota_cut',
+      subject: group.id,
+      dueAtMs: this.#deps.now(),
+      detail: { endpointId: group.endpoint_id, templateId: group.template_id, units },
+    });
+  }
+
+  async #tellWhenStuck(trx: Trx, group: Row<'instance_groups'>, launched: number): Promise<void> {
     if (launched === 0) return;
     const last = await trx
       .selectFrom('elastic_units')
@@ -352,6 +360,8 @@ interface Change {
   /** Added units to have, and those that are there: ready or starting. */
   readonly wanted: number;
   readonly alive: number;
+  /** Added units that quotas have no room for any more. */
+  readonly overQuota: number;
   readonly signals: ServedSignals;
 }
 
