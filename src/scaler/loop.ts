@@ -13,15 +13,15 @@ import { Schedule } from '../core/serving/scaling/schedule.ts';
 import type { ExplainedDecision, ScalingCause } from '../core/serving/scaling.ts';
 import type { Fleet, ReplicaStatus, Role } from '../fleet/port.ts';
 import { takeLease } from '../store/lease.ts';
-import { notify } from '../store/notices.ts';
 import type { Database, Row } from '../store/schema.ts';
-import { backsOffUntilMs, failuresInARow } from './backoff.ts';
+import { backsOffUntilMs } from './backoff.ts';
 import { addedUnits, baseUnits } from './living.ts';
 import { type GatewaySignals, SignalMerger } from './merge.ts';
 import { observe, type Reading, type ServedSignals } from './observe.ts';
 import { planUnits } from './plan.ts';
 import { type LearnedProfile, readProfiles, saveProfiles } from './profiles.ts';
 import { quotaRoom } from './quota-room.ts';
+import { tellOfQuota, tellWhenStuck } from './tell.ts';
 import { type UnfitUnit, UnfitUnits } from './unfit.ts';
 
 export interface ScalerDeps {
@@ -50,8 +50,6 @@ const LAST_UNITS = 16;
 /** Steps of five minutes between two times that a group's week is stored; groups that are stored in one turn. */
 const SAVE_EVERY = 12;
 const SAVED_MAX = 200;
-/** Failures in a row of which the tenant is told. */
-const STUCK_FAILURES = 3;
 
 /** Decides every 5 s for every group that has an elastic rule. Of several processes the one with the lease does. */
 export function startScaler(deps: ScalerDeps): Turns {
@@ -305,43 +303,12 @@ export class Scaler {
         sentence: decision.reason,
         inputs: decision.inputs,
       });
-      await this.#tellWhenStuck(trx, group, plan.launch);
-      if (overQuota > 0 && decision.cause === 'bounds') await this.#tellOfQuota(trx, group, alive - wanted);
+      if (plan.launch > 0) await tellWhenStuck(trx, this.#deps, group);
+      if (overQuota > 0 && decision.cause === 'bounds') await tellOfQuota(trx, this.#deps, group, alive - wanted);
     });
     const { cause, reason } = decision;
     log.info({ groupId: group.id, unitsBefore: group.units + alive, unitsAfter: group.units + wanted, cause }, reason);
     changed();
-  }
-
-  async #tellOfQuota(trx: Trx, group: Row<'instance_groups'>, units: number): Promise<void> {
-    await notify(trx, this.#deps, {
-      tenantId: group.tenant_id,
-      kind: 'scaling_quota_cut',
-      subject: group.id,
-      dueAtMs: this.#deps.now(),
-      detail: { endpointId: group.endpoint_id, templateId: group.template_id, units },
-    });
-  }
-
-  async #tellWhenStuck(trx: Trx, group: Row<'instance_groups'>, launched: number): Promise<void> {
-    if (launched === 0) return;
-    const last = await trx
-      .selectFrom('elastic_units')
-      .select(['state', 'failure', 'ready_at_ms', 'ended_at_ms'])
-      .where('group_id', '=', group.id)
-      .where('ended_at_ms', 'is not', null)
-      .orderBy('ended_at_ms', 'desc')
-      .limit(STUCK_FAILURES)
-      .execute();
-    if (failuresInARow(last) < STUCK_FAILURES) return;
-    await notify(trx, this.#deps, {
-      tenantId: group.tenant_id,
-      kind: 'scaling_stuck',
-      subject: group.id,
-      // Once for each run of failures.
-      dueAtMs: last.at(-1)!.ended_at_ms!,
-      detail: { endpointId: group.endpoint_id, groupId: group.id, failures: last.length, reason: last[0]!.failure },
-    });
   }
 }
 
