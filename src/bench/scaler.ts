@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadCatalog } from '../catalog/load.ts';
@@ -136,6 +136,8 @@ async function measure(name: string, options: StoreOptions, catalog: Catalog) {
     await seed(store, templateId);
     const load = new Load(templateId);
     let nowMs = START_MS;
+    // What gateways tell is built by them, not in the turn.
+    let served: readonly ServedSignals[] = [];
     let errors = 0;
     const countError = () => {
       errors += 1;
@@ -148,7 +150,7 @@ async function measure(name: string, options: StoreOptions, catalog: Catalog) {
       log: { info: () => {}, warn: () => {}, error: countError } as never,
       now: () => nowMs,
       newId,
-      signals: () => [{ gatewayId: 'g', atMs: nowMs, servedModels: load.signals() }],
+      signals: () => [{ gatewayId: 'g', atMs: nowMs, servedModels: served }],
       startupMsOf: () => 180_000,
       changed: () => {},
       holder: 'bench',
@@ -158,6 +160,7 @@ async function measure(name: string, options: StoreOptions, catalog: Catalog) {
     for (let turn = 0; turn < FIRST_TURNS + TURNS; turn += 1) {
       nowMs += TICK_MS;
       if (turn >= FIRST_TURNS) load.rise();
+      served = load.signals();
       const cpu = process.cpuUsage();
       const startedMs = performance.now();
       await scaler.turn();
@@ -203,10 +206,11 @@ async function onPostgres(catalog: Catalog) {
 
 const catalog = await loadCatalog();
 const results = [await onSqlite(catalog), await onPostgres(catalog)];
-const report = { endpoints: ENDPOINTS, turns: TURNS, changedPercent: CHANGED_PERCENT, results };
+const loadAverage = loadavg()[0]!.toFixed(1);
+const report = { endpoints: ENDPOINTS, turns: TURNS, changedPercent: CHANGED_PERCENT, loadAverage, results };
 if (values.json) console.log(JSON.stringify(report, null, 2));
 else {
-  console.log(`${ENDPOINTS} elastic groups, load of ${CHANGED_PERCENT} % of them rises before each of ${TURNS} turns`);
+  console.log(`${ENDPOINTS} elastic groups, load of ${CHANGED_PERCENT} % of them rises before each of ${TURNS} turns; load average ${loadAverage}`);
   for (const { cpuMs, decisions, store, turnMs } of results) {
     console.log(`${store}: ${turnMs.p50} ms a turn, p95 ${turnMs.p95}, CPU ${cpuMs.p50} ms, ${decisions} decisions`);
   }

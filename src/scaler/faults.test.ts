@@ -9,12 +9,15 @@ import type { IdKind } from '../core/ids.ts';
 import { elastic } from './fixture.ts';
 
 test('a quota cut below what runs takes added units back, and no ordered one', async () => {
-  const { control, counts, decisions, load, pass, tenantId } = await elastic(2);
+  const { control, counts, decisions, groupId, load, manager, pass, tenantId } = await elastic(2);
   load.perUnit = 8;
   await pass(5);
   control.fleet.allReady();
   await pass(5);
-  expect((await counts()).ready).toBeGreaterThan(0);
+  const { ready } = await counts();
+  expect(ready).toBeGreaterThan(0);
+  const told = async () => (await control.call(noticeList, manager, { kind: 'scaling_quota_cut' })).items;
+  expect(await told()).toEqual([]);
   await control.call(quotaSet, OPERATOR, { tenantId, templateId: 'alpha-local', units: 1 });
   await pass(5);
   expect(await counts()).toMatchObject({ base: 2, ready: 0, starting: 0 });
@@ -22,6 +25,9 @@ test('a quota cut below what runs takes added units back, and no ordered one', a
   expect((await decisions())[0]!.sentence).toContain('quota');
   await pass(60);
   expect(await counts()).toMatchObject({ base: 2, ready: 0, starting: 0 });
+  const [notice, ...more] = await told();
+  expect([notice, more]).toMatchObject([{ subject: groupId, detail: { units: expect.any(Number) } }, []]);
+  expect(notice!.detail['units']).toBeGreaterThanOrEqual(ready);
 });
 
 test('a quota between leaves room for as many as fit', async () => {

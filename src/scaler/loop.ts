@@ -13,15 +13,15 @@ import { Schedule } from '../core/serving/scaling/schedule.ts';
 import type { ExplainedDecision, ScalingCause } from '../core/serving/scaling.ts';
 import type { Fleet, ReplicaStatus, Role } from '../fleet/port.ts';
 import { takeLease } from '../store/lease.ts';
-import { notify } from '../store/notices.ts';
 import type { Database, Row } from '../store/schema.ts';
-import { backsOffUntilMs, failuresInARow } from './backoff.ts';
+import { backsOffUntilMs } from './backoff.ts';
 import { addedUnits, baseUnits } from './living.ts';
 import { type GatewaySignals, SignalMerger } from './merge.ts';
 import { observe, type Reading, type ServedSignals } from './observe.ts';
 import { planUnits } from './plan.ts';
 import { type LearnedProfile, readProfiles, saveProfiles } from './profiles.ts';
 import { quotaRoom } from './quota-room.ts';
+import { tellOfQuota, tellWhenStuck } from './tell.ts';
 import { type UnfitUnit, UnfitUnits } from './unfit.ts';
 
 export interface ScalerDeps {
@@ -50,8 +50,6 @@ const LAST_UNITS = 16;
 /** Steps of five minutes between two times that a group's week is stored; groups that are stored in one turn. */
 const SAVE_EVERY = 12;
 const SAVED_MAX = 200;
-/** Failures in a row of which the tenant is told. */
-const STUCK_FAILURES = 3;
 
 /** Decides every 5 s for every group that has an elastic rule. Of several processes the one with the lease does. */
 export function startScaler(deps: ScalerDeps): Turns {
@@ -219,7 +217,8 @@ export class Scaler {
     const alive = added.filter((unit) => unit.state !== 'draining').length;
     const wanted = Math.max(0, decision.desiredUnits - fixed.length);
     if (wanted === alive || (wanted > alive && (await this.#backsOff(group.id, nowMs)))) return;
-    await this.#act({ group, added, wanted, alive, signals }, decision);
+    const overQuota = Math.max(0, -turn.roomLeft(group));
+    await this.#act({ group, added, wanted, alive, overQuota, signals }, decision);
   }
 
   /** Ends a unit that serves nothing. The next turn starts another, after a while when it had only just begun. */
@@ -280,7 +279,7 @@ export class Scaler {
 
   async #act(change: Change, decision: ExplainedDecision): Promise<void> {
     const { db, now, newId, log, changed } = this.#deps;
-    const { group, added, wanted, alive, signals } = change;
+    const { group, added, wanted, alive, overQuota, signals } = change;
     const byId = new Map(added.map((unit) => [unit.id, unit]));
     const plan = planUnits(
       added.map((unit) => ({
@@ -304,36 +303,12 @@ export class Scaler {
         sentence: decision.reason,
         inputs: decision.inputs,
       });
-      await this.#tellWhenStuck(trx, group, plan.launch);
+      if (plan.launch > 0) await tellWhenStuck(trx, this.#deps, group);
+      if (overQuota > 0 && decision.cause === 'bounds') await tellOfQuota(trx, this.#deps, group, alive - wanted);
     });
     const { cause, reason } = decision;
     log.info({ groupId: group.id, unitsBefore: group.units + alive, unitsAfter: group.units + wanted, cause }, reason);
     changed();
-  }
-
-  async #tellWhenStuck(
-    trx: Parameters<typeof notify>[0],
-    group: Row<'instance_groups'>,
-    launched: number,
-  ): Promise<void> {
-    if (launched === 0) return;
-    const last = await trx
-      .selectFrom('elastic_units')
-      .select(['state', 'failure', 'ready_at_ms', 'ended_at_ms'])
-      .where('group_id', '=', group.id)
-      .where('ended_at_ms', 'is not', null)
-      .orderBy('ended_at_ms', 'desc')
-      .limit(STUCK_FAILURES)
-      .execute();
-    if (failuresInARow(last) < STUCK_FAILURES) return;
-    await notify(trx, this.#deps, {
-      tenantId: group.tenant_id,
-      kind: 'scaling_stuck',
-      subject: group.id,
-      // Once for each run of failures.
-      dueAtMs: last.at(-1)!.ended_at_ms!,
-      detail: { endpointId: group.endpoint_id, groupId: group.id, failures: last.length, reason: last[0]!.failure },
-    });
   }
 }
 
@@ -352,6 +327,8 @@ interface Change {
   /** Added units to have, and those that are there: ready or starting. */
   readonly wanted: number;
   readonly alive: number;
+  /** Added units that quotas have no room for any more. */
+  readonly overQuota: number;
   readonly signals: ServedSignals;
 }
 

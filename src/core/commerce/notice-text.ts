@@ -151,6 +151,20 @@ const WORDINGS: Readonly<Record<NoticeKind | 'test', Readonly<Record<Language, W
       'O endpoint {endpointId} não recebe as unidades que a regra de elasticidade pede: {reason}',
     ],
   },
+  scaling_quota_cut: {
+    en: [
+      'Units are taken back: the quota is too low',
+      'The quota for template {templateId} no longer covers the units that scaling added to instance group {subject} of endpoint {endpointId}: {units} are taken back. Units that were ordered stay. Ask for a higher quota to keep more.',
+    ],
+    'zh-CN': [
+      '配额不足，正在回收模型单元',
+      '模板 {templateId} 的配额已不足以覆盖接入点 {endpointId} 的实例组 {subject} 由弹性伸缩增加的单元：正在回收 {units} 个。已订购的单元不受影响。如需保留更多单元，请申请提高配额。',
+    ],
+    'pt-BR': [
+      'Unidades são retomadas: a cota é baixa demais',
+      'A cota do modelo {templateId} já não cobre as unidades que o escalonamento adicionou ao grupo de instâncias {subject} do endpoint {endpointId}: {units} são retomadas. As unidades encomendadas ficam. Peça uma cota maior para manter mais.',
+    ],
+  },
   budget_threshold: {
     en: [
       'Budget: {percent} % of {amount} spent',

@@ -14,6 +14,7 @@ export const NOTICE_KINDS = [
   'access_decided',
   'limit_decided',
   'scaling_stuck',
+  'scaling_quota_cut',
   'budget_threshold',
   'utilization_high',
   'rollout_aborted',
