@@ -210,7 +210,9 @@ const loadAverage = loadavg()[0]!.toFixed(1);
 const report = { endpoints: ENDPOINTS, turns: TURNS, changedPercent: CHANGED_PERCENT, loadAverage, results };
 if (values.json) console.log(JSON.stringify(report, null, 2));
 else {
-  console.log(`${ENDPOINTS} elastic groups, load of ${CHANGED_PERCENT} % of them rises before each of ${TURNS} turns; load average ${loadAverage}`);
+  console.log(
+    `${ENDPOINTS} elastic groups, load of ${CHANGED_PERCENT} % of them rises before each of ${TURNS} turns; load average ${loadAverage}`,
+  );
   for (const { cpuMs, decisions, store, turnMs } of results) {
     console.log(`${store}: ${turnMs.p50} ms a turn, p95 ${turnMs.p95}, CPU ${cpuMs.p50} ms, ${decisions} decisions`);
   }

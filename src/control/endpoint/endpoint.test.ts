@@ -121,7 +121,11 @@ describe('create', () => {
 
   test.each([
     ['prepaid for no months', { ...alpha, billingType: 'prepaid' as const }, 'invalid_request'],
-    ['a template whose cache worker adopted servers are not', { ...beta, templateId: 'beta-trio' }, 'unsupported_feature'],
+    [
+      'a template whose cache worker adopted servers are not',
+      { ...beta, templateId: 'beta-trio' },
+      'unsupported_feature',
+    ],
     ['a template without a price', { ...alpha, templateId: 'alpha-unpriced' }, 'unsupported_feature'],
     ['a template that nothing here runs', { ...alpha, templateId: 'alpha-elsewhere' }, 'capacity_exhausted'],
   ])('%s is refused clearly', async (_case, model, code) => {
