@@ -5,7 +5,7 @@ import { request } from 'undici';
 import type { Config } from './config.ts';
 import { idsOf, newId } from './control/call.ts';
 import { remoteBudgets } from './control/feed/budgets.ts';
-import { type ReportAnswer, reportOf } from './control/feed/gateways.ts';
+import { type ReportAnswer, reportOf, usesOf } from './control/feed/gateways.ts';
 import { shipTo } from './control/feed/receipts.ts';
 import { createTurns } from './control/turns.ts';
 import { receiptShipper } from './control/usage/recorder.ts';
@@ -99,13 +99,14 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   const sharing = gateway.share(counters, gatewayId);
   const reports = createTurns({
     work: async () => {
-      const { elsewhere } = await report(controlUrl, token, reportOf(gatewayId, gateway.stats().servedModels));
-      gateway.usedElsewhere(new Map(Object.entries(elsewhere)));
+      const told = reportOf(gatewayId, gateway.stats().servedModels, gateway.limitsUsed());
+      const { elsewhere, limits } = await report(controlUrl, token, told);
+      gateway.usedElsewhere(new Map(Object.entries(elsewhere)), usesOf(limits));
     },
     gapMs: REPORT_MS,
     tickMs: REPORT_MS,
     // The follower says already that the control plane is away; what others let in nobody knows then.
-    failed: () => gateway.usedElsewhere(new Map()),
+    failed: () => gateway.usedElsewhere(new Map(), new Map()),
   });
   const closeParts = async () => {
     await reports.stop();

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CubitError, toCubitError } from '../core/errors.ts';
 import type { AdmissionView } from '../core/serving/admission.ts';
+import type { RateUse } from '../core/serving/rate-limit.ts';
 import type { HealthView } from '../core/serving/replica-health.ts';
 import { prefillStretch } from '../core/serving/scaling/load.ts';
 import type { InferenceKind } from '../engine/port.ts';
@@ -57,8 +58,10 @@ export interface Gateway {
   healthOf(replicaId: string): HealthView | null;
   /** From now on shares capacity with other gateways, by leases. Returns what is known of that, and how to stop. */
   share(counters: Counters, gatewayId: string): Sharing;
-  /** What other gateways use of the capacity of served models, as a share; of those not named, nothing. */
-  usedElsewhere(shares: ReadonlyMap<string, number>): void;
+  /** What callers used of their limits here, by limiter. */
+  limitsUsed(): ReadonlyMap<string, RateUse>;
+  /** What other gateways use of served models' capacity, as a share, and callers of their limits; of those not named, nothing. */
+  usedElsewhere(shares: ReadonlyMap<string, number>, limits: ReadonlyMap<string, RateUse>): void;
   /** Cuts what is running and closes every connection to engines. */
   close(): Promise<void>;
 }
@@ -81,7 +84,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
     runningOn: (replicaId) => runningOn(state, replicaId),
     healthOf: (replicaId) => healthOf(state, replicaId),
     share: (counters, gatewayId) => startSharing({ state, counters, gatewayId }),
-    usedElsewhere: (shares) => {
+    limitsUsed: () => state.rates.used(deps.monotonicMs()),
+    usedElsewhere: (shares, limits) => {
+      state.rates.usedElsewhere(limits);
       for (const [id, { utilization }] of state.served) utilization.usedElsewhere(shares.get(id) ?? 0);
     },
     close: async () => {

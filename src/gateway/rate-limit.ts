@@ -5,6 +5,7 @@ import {
   type RateAnswer,
   RateLimiter,
   type RateReservation,
+  type RateUse,
   type UseLimits,
 } from '../core/serving/rate-limit.ts';
 import { totalUs, type Work } from '../core/serving/work.ts';
@@ -25,10 +26,14 @@ interface Limited {
   readonly of: 'key' | 'pool';
 }
 
-/** Limits of tenants on shared pools and of keys everywhere, as this gateway process counts them. */
+/** Limiters that other gateways are told of. */
+const TOLD_MAX = 10_000;
+
+/** Limits of tenants on shared pools and of keys everywhere: what is used here, beside what other gateways tell. */
 export class RateLimits {
   /** By the pool's key, or `key:` and the API key's id. */
   readonly #limiters = new Map<string, RateLimiter>();
+  #elsewhere: ReadonlyMap<string, RateUse> = new Map();
 
   /** Takes over the limits of a snapshot. What nobody has any more is forgotten once nothing of it counts. */
   apply(endpoints: Iterable<EndpointSnapshot>, keys: Iterable<KeySnapshot>, nowMs: number): void {
@@ -65,6 +70,22 @@ export class RateLimits {
     }
   }
 
+  /** By limiter, what was used here in the last minute; of the first so many that were used at all. */
+  used(nowMs: number): ReadonlyMap<string, RateUse> {
+    const used = new Map<string, RateUse>();
+    for (const [name, limiter] of this.#limiters) {
+      if (used.size >= TOLD_MAX) break;
+      if (!limiter.isIdle(nowMs)) used.set(name, limiter.used(nowMs));
+    }
+    return used;
+  }
+
+  /** What callers used at other gateways; of those not named, nothing. */
+  usedElsewhere(uses: ReadonlyMap<string, RateUse>): void {
+    this.#elsewhere = uses;
+    for (const [name, limiter] of this.#limiters) limiter.usedElsewhere(uses.get(name) ?? null);
+  }
+
   #limitsOf({ endpoint, key }: Exchange): Limited[] {
     const all: Limited[] = [];
     const own = key?.limits;
@@ -80,6 +101,7 @@ export class RateLimits {
     const known = this.#limiters.get(name);
     if (known !== undefined) return known;
     const limiter = new RateLimiter(limits);
+    limiter.usedElsewhere(this.#elsewhere.get(name) ?? null);
     this.#limiters.set(name, limiter);
     return limiter;
   }

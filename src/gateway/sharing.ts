@@ -17,7 +17,7 @@ const GAP_MS = 25;
 /** Without a lease for so long a gateway goes on by itself; before others take it as gone (LEASE_MS_MAX). */
 const ALONE_AFTER_MS = 1_500;
 const RETRY_MS = 250;
-const NOT_SHARED = ['key_limits', 'pool_limits', 'disaggregated'] as const;
+const NOT_SHARED = ['disaggregated'] as const;
 
 export interface SharingStatus {
   /** `alone`: what leases come from is not reached; a fair share of everything is let in instead. */
@@ -25,7 +25,7 @@ export interface SharingStatus {
   /** Gateways that were last heard of, this one included. */
   readonly gateways: number;
   /** What each gateway still applies as a whole for itself. */
-  readonly notShared: readonly ('key_limits' | 'pool_limits' | 'disaggregated')[];
+  readonly notShared: typeof NOT_SHARED;
 }
 
 export interface Sharing {

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { CubitError } from '../../core/errors.ts';
+import type { RateUse } from '../../core/serving/rate-limit.ts';
 import type { Gateway, ServedModelStats } from '../../gateway/gateway.ts';
 import type { GatewaySignals } from '../../scaler/merge.ts';
+import { sumOf, usesOf, WireUses, wireOf } from './uses.ts';
 
 const GATEWAYS_MAX = 1_000;
 /** Whoever is silent for so long is forgotten. */
@@ -40,12 +42,20 @@ const Report = z.object({
       }),
     )
     .max(100_000),
+  limits: WireUses,
 });
 
+export { usesOf } from './uses.ts';
+
 /** What `REPORT_PATH` takes. */
-export function reportOf(gatewayId: string, servedModels: readonly ServedModelStats[]): object {
+export function reportOf(
+  gatewayId: string,
+  servedModels: readonly ServedModelStats[],
+  limits: ReadonlyMap<string, RateUse>,
+): object {
   return {
     gatewayId,
+    limits: wireOf(limits),
     servedModels: servedModels.map(({ runningOn, unfit, ...stats }) => ({
       ...stats,
       runningOn: [...runningOn],
@@ -61,9 +71,12 @@ type ServedModelUse = Pick<ServedModelStats, 'servedModelId' | 'utilization' | '
 /** What a gateway is told for its report: by served model, what the other gateways use of its capacity, as a share. */
 export interface ReportAnswer {
   readonly elsewhere: Readonly<Record<string, number>>;
+  /** What other gateways let in under limits. */
+  readonly limits: WireUses;
 }
 
 interface Told extends GatewaySignals {
+  readonly limits: WireUses;
   readonly servedModels: z.output<typeof Report>['servedModels'];
 }
 
@@ -78,10 +91,10 @@ export interface UtilizationOverall {
 /** What the control plane knows of its gateways: the one in this process, and those in others by their reports. */
 export class Gateways {
   readonly #reports = new Map<string, Told>();
-  readonly #own: Pick<Gateway, 'stats' | 'runningOn' | 'usedElsewhere'>;
+  readonly #own: Pick<Gateway, 'stats' | 'runningOn' | 'limitsUsed' | 'usedElsewhere'>;
   readonly #now: () => number;
 
-  constructor(own: Pick<Gateway, 'stats' | 'runningOn' | 'usedElsewhere'>, now: () => number) {
+  constructor(own: Pick<Gateway, 'stats' | 'runningOn' | 'limitsUsed' | 'usedElsewhere'>, now: () => number) {
     this.#own = own;
     this.#now = now;
   }
@@ -92,19 +105,21 @@ export class Gateways {
     if (!parsed.success) {
       throw new CubitError('invalid_request', 'This is no report of a gateway.', { cause: parsed.error });
     }
-    const { gatewayId, servedModels } = parsed.data;
+    const { gatewayId, limits, servedModels } = parsed.data;
     const atMs = this.#now();
     for (const [id, report] of this.#reports) if (atMs - report.atMs > REMEMBER_MS) this.#reports.delete(id);
     if (!this.#reports.has(gatewayId) && this.#reports.size >= GATEWAYS_MAX) {
       throw new CubitError('capacity_exhausted', 'Too many gateways report already.');
     }
-    this.#reports.set(gatewayId, { gatewayId, atMs, servedModels });
+    this.#reports.set(gatewayId, { gatewayId, atMs, servedModels, limits });
     const all = new Map(this.utilizations().map(({ servedModelId, utilization }) => [servedModelId, utilization]));
     const elsewhere = servedModels.map(({ servedModelId, utilization }): [string, number] => [
       servedModelId,
       Math.max(0, (all.get(servedModelId) ?? 0) - utilization),
     ]);
-    return { elsewhere: Object.fromEntries(elsewhere) };
+    const others = this.#fresh().filter((told) => told.gatewayId !== gatewayId);
+    const uses = [wireOf(this.#own.limitsUsed()), ...others.map((told) => told.limits)];
+    return { elsewhere: Object.fromEntries(elsewhere), limits: sumOf(uses) };
   }
 
   /** Of every served model, over this gateway and those heard lately; tells this one what the others use. */
@@ -123,7 +138,8 @@ export class Gateways {
         elsewhere.set(model.servedModelId, (elsewhere.get(model.servedModelId) ?? 0) + model.utilization);
       }
     }
-    this.#own.usedElsewhere(elsewhere);
+    const told = this.#fresh().map(({ limits }) => limits);
+    this.#own.usedElsewhere(elsewhere, usesOf(sumOf(told)));
     for (const model of this.#own.stats().servedModels) add(OWN, model);
     return [...all.values()];
   }

@@ -154,3 +154,18 @@ describe('for any traffic', () => {
     );
   });
 });
+
+test('what was used at other gateways counts as if it were here', () => {
+  const limiter = new RateLimiter({ requestsPerMinute: 10, tokensPerMinute: 1_000, concurrency: 3 });
+  limiter.usedElsewhere({ requests: 9, tokens: 900, workUs: 0, running: 1 });
+  expect(limiter.look(101, 0)).toEqual({ granted: false, because: 'tokens', waitMs: 1_000 });
+  expect(limiter.look(1_001, 0)).toMatchObject({ because: 'tokens', waitMs: Number.POSITIVE_INFINITY });
+  expect(limiter.reserve(100, 0).granted).toBe(true);
+  expect(limiter.view(0).tokens.remaining).toBe(0);
+  expect(limiter.look(0, 0)).toMatchObject({ because: 'requests' });
+  expect(limiter.used(0)).toEqual({ requests: 1, tokens: 100, workUs: 0, running: 1 });
+  limiter.usedElsewhere({ requests: 0, tokens: 0, workUs: 0, running: 2 });
+  expect(limiter.look(0, 0)).toMatchObject({ because: 'concurrency' });
+  limiter.usedElsewhere(null);
+  expect(limiter.look(0, 0)).toBeNull();
+});

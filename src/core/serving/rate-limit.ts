@@ -45,6 +45,17 @@ export interface LimitView {
   readonly resetMs: number;
 }
 
+/** What one caller used in the last 60 s, and its requests that are not settled. */
+export interface RateUse {
+  readonly requests: number;
+  readonly tokens: number;
+  readonly workUs: number;
+  readonly running: number;
+}
+
+const NO_USE: RateUse = { requests: 0, tokens: 0, workUs: 0, running: 0 };
+/** Of what others hold nobody here knows when it leaves. */
+const ELSEWHERE_WAIT_MS = 1_000;
 /** Whole seconds that the last 60 s can touch. */
 const SECONDS = 61;
 const CONCURRENCY_WAIT_MS = 1_000;
@@ -55,6 +66,7 @@ export class RateLimiter {
   readonly #tokens = new Window();
   readonly #workUs = new Window();
   #running = 0;
+  #elsewhere = NO_USE;
 
   constructor(limits: UseLimits) {
     this.#limits = limits;
@@ -63,6 +75,17 @@ export class RateLimiter {
   /** What was let in before counts under the new limits too. */
   setLimits(limits: UseLimits): void {
     this.#limits = limits;
+  }
+
+  /** What the same caller used at other gateways, which counts as if it were here; null: nothing. */
+  usedElsewhere(use: RateUse | null): void {
+    this.#elsewhere = use ?? NO_USE;
+  }
+
+  /** What it used here. */
+  used(nowMs: number): RateUse {
+    const [requests, tokens, workUs] = [this.#requests, this.#tokens, this.#workUs].map((one) => one.total(nowMs));
+    return { requests: requests ?? 0, tokens: tokens ?? 0, workUs: workUs ?? 0, running: this.#running };
   }
 
   /** Lets a request in that will likely take so many tokens and so much work, or says what it does not fit into. */
@@ -79,11 +102,13 @@ export class RateLimiter {
   /** What `reserve` would refuse it for, or null: of several the one that lasts longest; holds nothing. */
   look(tokens: number, nowMs: number, workUs = 0): Extract<RateAnswer, { granted: false }> | null {
     const { concurrency, requestsPerMinute, tokensPerMinute, workUsPerMinute } = this.#limits;
+    const others = this.#elsewhere;
+    const running = this.#running + others.running;
     const waits: readonly (readonly [because: LimitKind, waitMs: number])[] = [
-      ['requests', this.#requests.waitMs(1, requestsPerMinute, nowMs)],
-      ['tokens', this.#tokens.waitMs(tokens, tokensPerMinute, nowMs)],
-      ['work', this.#workUs.waitMs(workUs, workUsPerMinute, nowMs)],
-      ['concurrency', this.#running + 1 > (concurrency ?? Number.POSITIVE_INFINITY) ? CONCURRENCY_WAIT_MS : 0],
+      ['requests', this.#requests.waitMs(1, requestsPerMinute, nowMs, others.requests)],
+      ['tokens', this.#tokens.waitMs(tokens, tokensPerMinute, nowMs, others.tokens)],
+      ['work', this.#workUs.waitMs(workUs, workUsPerMinute, nowMs, others.workUs)],
+      ['concurrency', running + 1 > (concurrency ?? Number.POSITIVE_INFINITY) ? CONCURRENCY_WAIT_MS : 0],
     ];
     const [because, waitMs] = waits.reduce((longest, one) => (one[1] > longest[1] ? one : longest));
     return waitMs === 0 ? null : { granted: false, because, waitMs };
@@ -103,11 +128,12 @@ export class RateLimiter {
 
   view(nowMs: number): Readonly<Record<LimitKind, LimitView>> {
     const limit = this.#limits.concurrency ?? Number.POSITIVE_INFINITY;
+    const others = this.#elsewhere;
     return {
-      requests: this.#requests.view(this.#limits.requestsPerMinute, nowMs),
-      tokens: this.#tokens.view(this.#limits.tokensPerMinute, nowMs),
-      work: this.#workUs.view(this.#limits.workUsPerMinute, nowMs),
-      concurrency: { limit, remaining: Math.max(0, limit - this.#running), resetMs: 0 },
+      requests: this.#requests.view(this.#limits.requestsPerMinute, nowMs, others.requests),
+      tokens: this.#tokens.view(this.#limits.tokensPerMinute, nowMs, others.tokens),
+      work: this.#workUs.view(this.#limits.workUsPerMinute, nowMs, others.workUs),
+      concurrency: { limit, remaining: Math.max(0, limit - this.#running - others.running), resetMs: 0 },
     };
   }
 
@@ -135,24 +161,30 @@ class Window {
     else if (this.nowS - atS < SECONDS) this.#put(atS, delta);
   }
 
-  /** Until so much more fits under the limit. */
-  waitMs(count: number, limit: number | undefined, nowMs: number): number {
+  total(nowMs: number): number {
+    this.#advance(nowMs);
+    return this.#total;
+  }
+
+  /** Until so much more fits under the limit beside what others hold. */
+  waitMs(count: number, limit: number | undefined, nowMs: number, others: number): number {
     if (limit === undefined) return 0;
     this.#advance(nowMs);
     if (count > limit) return Number.POSITIVE_INFINITY;
-    let over = this.#total + count - limit;
+    let over = this.#total + others + count - limit;
     // The oldest second leaves first.
     for (let atS = this.nowS - SECONDS + 1; over > 0; atS += 1) {
+      if (atS > this.nowS) return ELSEWHERE_WAIT_MS;
       over -= this.#countOf(atS);
       if (over <= 0) return leavesMs(atS) - nowMs;
     }
     return 0;
   }
 
-  view(limit: number | undefined, nowMs: number): LimitView {
+  view(limit: number | undefined, nowMs: number, others: number): LimitView {
     this.#advance(nowMs);
     const most = limit ?? Number.POSITIVE_INFINITY;
-    const remaining = Math.max(0, most - this.#total);
+    const remaining = Math.max(0, most - this.#total - others);
     let atS = this.nowS;
     while (atS > this.nowS - SECONDS && this.#countOf(atS) === 0) atS -= 1;
     const resetMs = atS > this.nowS - SECONDS ? leavesMs(atS) - nowMs : 0;
