@@ -73,14 +73,15 @@ function chooseFirst(exchange: Exchange, options: RouteOptions, excluded: Readon
   const { served, estimated, body, monotonicMs } = options;
   const { adapter, kind } = exchange;
   const ready = served.readyReplicas;
+  const salt = saltOf(exchange, options);
   // With one replica there is nothing to prefer.
   const request: RoutingRequest = {
     sequences: estimated.sequences,
     prefillUs: estimated.work.prefillUs,
     decodeUs: served.snapshot.disaggregated ? 0 : estimated.work.decodeUs,
-    blocks: ready.length > 1 ? prefixBlocks(prefixOf(saltOf(exchange, options), kind, body)) : [],
+    blocks: ready.length > 1 ? prefixBlocks(prefixOf(salt, kind, body)) : [],
     blockEnds: PREFIX_ENDS,
-    ...exactSharesOf(ready, body, saltOf(exchange, options), adapter?.adapterId ?? ''),
+    ...exactSharesOf(ready, body, salt, adapter?.adapterId ?? ''),
     ...(adapter && { adapterId: adapter.adapterId, adapterLoadUs: served.adapterLoads.expectedUs }),
   };
   const { batchPerUnit } = served.snapshot;

@@ -41,8 +41,7 @@ interface SharingDeps {
 
 /**
  * Takes leases for every served model that is asked for here: ten times a second where it is short, else down to once a second,
- * and when one is spent. While leases cannot be
- * had, each gateway lets in 1/n of everything, n being how many there were; it says so, and takes leases again when it can.
+ * and when one is spent. While leases cannot be had, each gateway lets in 1/n of everything, n being how many there were; it says so, and takes leases again when it can.
  */
 export function startSharing({ state, counters, gatewayId }: SharingDeps): Sharing {
   const { log, monotonicMs, registry } = state.deps;

@@ -45,8 +45,6 @@ const Report = z.object({
   limits: WireUses,
 });
 
-export { usesOf } from './uses.ts';
-
 /** What `REPORT_PATH` takes. */
 export function reportOf(
   gatewayId: string,

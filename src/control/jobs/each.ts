@@ -2,7 +2,7 @@ import { setImmediate as nextTick } from 'node:timers/promises';
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../../store/schema.ts';
 import type { Trx } from '../verb.ts';
-import type { JobDeps, JobRun } from './job.ts';
+import type { Job, JobDeps, JobRun } from './job.ts';
 
 const DONE_MAX = 1000;
 
@@ -33,6 +33,21 @@ export async function nextDueMs(db: Kysely<Database>, column: DueColumn, afterMs
   const { rows } = await sql<{ due_ms: number | null }>`
     select min(${due}) as due_ms from ${sql.table(column.table)} where ${due} > ${afterMs}`.execute(db);
   return rows[0]?.due_ms ?? null;
+}
+
+/** A job that handles what is due, each thing by itself, and says `changed` after each. */
+export function dueJob(
+  name: string,
+  column: DueColumn,
+  handle: (trx: Trx, deps: JobDeps, id: string, dueMs: number) => Promise<void>,
+  changed: () => void,
+): Job {
+  return {
+    name,
+    nextDueMs: ({ db }, afterMs) => nextDueMs(db, column, afterMs),
+    run: (deps) =>
+      eachDue(deps, column, { handle: (trx, id, dueMs) => handle(trx, deps, id, dueMs), committed: changed }),
+  };
 }
 
 /** The first that is due by `asOfMs` and not among the failed. */

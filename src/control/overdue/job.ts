@@ -4,7 +4,7 @@ import { balanceMicros } from '../../store/ledger.ts';
 import { notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
 import { billingMoment } from '../billing/moment.ts';
-import { type DueColumn, eachDue, nextDueMs } from '../jobs/each.ts';
+import { type DueColumn, dueJob } from '../jobs/each.ts';
 import type { Job, JobDeps } from '../jobs/job.ts';
 import { cancelPendingOrders } from '../order/cancel.ts';
 import { moveGroup } from '../order/move.ts';
@@ -16,15 +16,7 @@ const DUE: DueColumn = { table: 'overdues', id: 'id', due: 'next_due_ms' };
 
 /** Warns tenants that are overdue, and takes their postpaid units back when they stay so. */
 export function overdueJob(options: { changed(): void }): Job {
-  return {
-    name: 'overdue',
-    nextDueMs: ({ db }, afterMs) => nextDueMs(db, DUE, afterMs),
-    run: (deps) =>
-      eachDue(deps, DUE, {
-        handle: (trx, id, dueMs) => handle(trx, deps, id, dueMs),
-        committed: () => options.changed(),
-      }),
-  };
+  return dueJob('overdue', DUE, handle, () => options.changed());
 }
 
 async function handle(trx: Trx, deps: JobDeps, id: string, dueMs: number): Promise<void> {

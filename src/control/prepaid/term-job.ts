@@ -5,7 +5,7 @@ import { type Notice, notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
 import { requireAccess } from '../access/access.ts';
 import { requireTenant } from '../internal.ts';
-import { type DueColumn, eachDue, nextDueMs } from '../jobs/each.ts';
+import { type DueColumn, dueJob } from '../jobs/each.ts';
 import type { Job, JobDeps } from '../jobs/job.ts';
 import { moveGroup, moveOrder } from '../order/move.ts';
 import { moneyOf, pendingOrders, quoteRenew } from '../order/quote.ts';
@@ -17,15 +17,12 @@ const DUE: DueColumn = { table: 'instance_groups', id: 'id', due: 'next_due_ms' 
 
 /** The calendar of prepaid groups: reminders, auto-renewal, expiry, reclaim, each group's in order of time. */
 export function termJob(options: Pick<Ctx, 'catalog' | 'policy' | 'changed'>): Job {
-  return {
-    name: 'term',
-    nextDueMs: ({ db }, afterMs) => nextDueMs(db, DUE, afterMs),
-    run: (deps) =>
-      eachDue(deps, DUE, {
-        handle: (trx, id, dueMs) => handle(trx, { ...deps, ...options }, id, dueMs),
-        committed: () => options.changed(),
-      }),
-  };
+  return dueJob(
+    'term',
+    DUE,
+    (trx, deps, id, dueMs) => handle(trx, { ...deps, ...options }, id, dueMs),
+    () => options.changed(),
+  );
 }
 
 type Deps = JobDeps & Pick<Ctx, 'catalog' | 'policy'>;

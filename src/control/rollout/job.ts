@@ -1,7 +1,7 @@
 import { judge } from '../../core/serving/rollout.ts';
 import { notify } from '../../store/notices.ts';
 import type { Row } from '../../store/schema.ts';
-import { type DueColumn, eachDue, nextDueMs } from '../jobs/each.ts';
+import { type DueColumn, dueJob } from '../jobs/each.ts';
 import type { Job, JobDeps } from '../jobs/job.ts';
 import type { Trx } from '../verb.ts';
 import { moveTraffic } from './move.ts';
@@ -12,15 +12,7 @@ const DUE: DueColumn = { table: 'rollouts', id: 'id', due: 'next_due_ms' };
 
 /** Looks at rollouts when their pause is over: the next step, another pause for want of requests, or back. */
 export function rolloutJob(options: { changed(): void }): Job {
-  return {
-    name: 'rollout',
-    nextDueMs: ({ db }, afterMs) => nextDueMs(db, DUE, afterMs),
-    run: (deps) =>
-      eachDue(deps, DUE, {
-        handle: (trx, id, dueMs) => handle(trx, deps, id, dueMs),
-        committed: () => options.changed(),
-      }),
-  };
+  return dueJob('rollout', DUE, handle, () => options.changed());
 }
 
 async function handle(trx: Trx, deps: JobDeps, id: string, dueMs: number): Promise<void> {

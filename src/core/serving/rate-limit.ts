@@ -84,8 +84,8 @@ export class RateLimiter {
 
   /** What it used here. */
   used(nowMs: number): RateUse {
-    const [requests, tokens, workUs] = [this.#requests, this.#tokens, this.#workUs].map((one) => one.total(nowMs));
-    return { requests: requests ?? 0, tokens: tokens ?? 0, workUs: workUs ?? 0, running: this.#running };
+    const requests = this.#requests.total(nowMs);
+    return { requests, tokens: this.#tokens.total(nowMs), workUs: this.#workUs.total(nowMs), running: this.#running };
   }
 
   /** Lets a request in that will likely take so many tokens and so much work, or says what it does not fit into. */
